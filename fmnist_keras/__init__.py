@@ -1,0 +1,8 @@
+"""Five published Fashion-MNIST reports, re-run at several seeds. The data flows one way:
+
+recipe → study (Optuna runs what its storage lacks) → two frames → figures, tables, verdicts.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,227 @@
+"""Fashion-MNIST: found or fetched, verified byte for byte, split and scaled.
+
+The data comes from the folder FMNIST_DATA names, or else from the first place that has it: the
+system folder of Debian's package, Keras' cache, our cache. If none has it, it is downloaded: by
+Keras' loader into Keras' cache, or failing that as Debian's package into ours, without root.
+"""
+
+import csv
+import functools
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+CLASS_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+               "Bag", "Ankle boot")  # fmt: skip
+FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from packager to packager
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+PACKAGE = "dataset-fashion-mnist"
+SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+TIME_LIMIT = 120  # seconds for one download command: enough for the 30 MB at 2 Mbit/s
+
+
+class DataError(RuntimeError):
+    """The data is missing, or is not Fashion-MNIST as published."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The published data; the arrays are uint8, read-only and shared by all callers."""
+
+    train_images: np.ndarray  # (60000, 28, 28)
+    train_labels: np.ndarray  # (60000,)
+    test_images: np.ndarray  # (10000, 28, 28)
+    test_labels: np.ndarray  # (10000,)
+    source: str  # "FMNIST_DATA", "system", "Keras" or "Debian package"
+
+
+@functools.cache
+def load() -> Images:
+    """Return the verified data, read once per process.
+
+    Raises DataError if no place has the data, or if the place that has it holds a bad file: other
+    data is never silently used instead. With FMNIST_DATA set, no other place is looked at.
+    """
+    if os.environ.get("FMNIST_DATA"):
+        return _read("FMNIST_DATA", _folder("FMNIST_DATA"))
+    keras_cache = _folder("KERAS_HOME", "~/.keras") / "datasets" / "fashion-mnist"
+    our_cache = _folder("XDG_CACHE_HOME", "~/.cache") / "fmnist_keras"
+    downloads = [("Keras", keras_cache, _download_with_keras)]
+    downloads += [("Debian package", our_cache, _download_package)]
+    tried = []
+    for source, folder, _ in [("system", SYSTEM_FOLDER, None), *downloads]:
+        if all(_find(folder, name) for name in FILES):
+            return _read(source, folder)
+        tried.append(f"{source}: the four files are not in {folder}")
+    for source, folder, download in downloads:
+        try:
+            _fill(folder, download)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            tried.append(f"{source}: download failed: {error}")
+        else:
+            return _read(source, folder)
+    tried.append(f"Install Debian's {PACKAGE}, or set FMNIST_DATA to a folder with the four files.")
+    raise DataError("\n  ".join(["Fashion-MNIST was not found:", *tried]))
+
+
+def _folder(variable: str, default: str = "") -> Path:
+    return Path(os.environ.get(variable) or default).expanduser().absolute()
+
+
+def _run(command: list, folder: Path, **environment: str) -> None:
+    """Run a command in a folder, quietly; raise OSError with its last line if it fails."""
+    done = subprocess.run(command, cwd=folder, env=os.environ | environment, timeout=TIME_LIMIT,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
+    if done.returncode:
+        raise OSError(done.stderr.strip().rpartition("\n")[2])
+
+
+def _fill(folder: Path, download) -> None:
+    """Download beside the place, then move: no other process ever sees half a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
+        files = download(Path(temporary))
+        for name in FILES:
+            os.replace(files / f"{name}.gz", folder / f"{name}.gz")
+
+
+def _download_with_keras(folder: Path) -> Path:
+    # In a process of its own: in ours it would print, write in place and might wait for minutes.
+    code = "import socket; socket.setdefaulttimeout(5); import keras; "
+    code += "keras.datasets.fashion_mnist.load_data()"
+    _run([sys.executable, "-c", code], folder, KERAS_HOME=str(folder))
+    return folder / "datasets" / "fashion-mnist"
+
+
+def _download_package(folder: Path) -> Path:
+    apt = ["apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10"]
+    try:
+        _run([*apt, "download", PACKAGE], folder)
+    except OSError:
+        # The system's package lists are empty or old, and only root may update them: make our own.
+        (folder / "lists" / "partial").mkdir(parents=True)  # apt itself makes it only for root
+        apt += ["-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache"]
+        _run([*apt, "update"], folder)
+        _run([*apt, "download", PACKAGE], folder)
+    _run(["dpkg", "-x", *folder.glob("*.deb"), "unpacked"], folder)
+    return folder / "unpacked" / SYSTEM_FOLDER.relative_to("/")
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """The file, decompressed or else gzipped, or None."""
+    return next((p for p in (folder / name, folder / f"{name}.gz") if os.path.isfile(p)), None)
+
+
+def _read(source: str, folder: Path) -> Images:
+    return Images(*(_read_file(folder, name) for name in FILES), source=source)
+
+
+def _read_file(folder: Path, name: str) -> np.ndarray:
+    """The array of one IDX file; raise a one-line DataError unless it is exactly as published."""
+    path = _find(folder, name) or folder / f"{name}.gz"
+    advice = f"copy it from Debian's package {PACKAGE}, or, in a cache, delete it and load again"
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; {advice}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is truncated, not gzip or unreadable: {error}; {advice}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != FILES[name]:
+        other = {known: name for name, known in FILES.items()}.get(digest)
+        problem = f"is altered: sha256 {digest[:12]}..., expected {FILES[name][:12]}..."
+        problem = f"holds the contents of {other}" if other else problem
+        raise DataError(f"{path} {problem}; {advice}")
+    # IDX: two zeros, 8 for bytes, the number of axes, each axis as a big-endian word, the values.
+    if content[:3] != b"\0\0\x08":
+        raise DataError(f"{path} is no IDX file of bytes; {advice}")
+    shape = np.frombuffer(content, ">u4", content[3], 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def _check(name: str, value: str, *allowed: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
+
+
+def split_indices(
+    n: int, validation: str, val_size: int, seed: int, train_size: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split n training images into int64 index arrays (train, val).
+
+    validation: "last": the last val_size images, as Keras' validation_split; "random": val_size
+    drawn by the seed; "none": none, whatever val_size. train_size keeps only the first so many
+    training indices. Raises ValueError if a size leaves nothing, or is more than there is.
+    """
+    _check("validation", validation, "last", "random", "none")
+    if validation != "none" and not 0 < val_size < n:
+        raise ValueError(f"val_size = {val_size}: must be from 1 to {n - 1}, to split {n} images")
+    if validation == "random":
+        # 0x5eed keeps this stream apart from whatever else is drawn with the same seed.
+        val, train = np.split(np.random.default_rng([seed, 0x5EED]).permutation(n), [val_size])
+    else:
+        train, val = np.split(np.arange(n), [n - val_size if validation == "last" else n])
+    if train_size is not None and not 0 < train_size <= len(train):
+        raise ValueError(f"train_size = {train_size}: must be from 1 to the {len(train)} left")
+    return train[:train_size], val
+
+
+def prepare(
+    images: Images, task="classify", flat=True, scale="unit", column=14, reference=None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return new arrays (x, y, x_test, y_test) of all training and all test images.
+
+    x is float32, (n, 784) if flat, else (n, 28, 28, 1). scale: "unit": [0, 1]; "symmetric":
+    [-1, 1]; "standard": by one mean and one SD, those of the training images at the indices in
+    reference (None: all). task: "classify": y is int32 labels (n,); "restore": y is the scaled
+    pixels of one column, float32 (n, 28), and that column of x is black.
+    Raises ValueError for an unknown task or scale, or a column outside 0 to 27.
+    """
+    _check("task", task, "classify", "restore")
+    _check("scale", scale, "unit", "symmetric", "standard")
+    if not 0 <= column < 28:
+        raise ValueError(f"column = {column}: must be from 0 to 27")
+    shift, divisor = (0, 255) if scale == "unit" else (127.5, 127.5)
+    if scale == "standard":
+        pixels = images.train_images if reference is None else images.train_images[reference]
+        shift = pixels.mean()
+        divisor = np.sqrt(np.square(pixels, dtype=np.uint16).mean() - shift**2)  # lean; std is not
+    shift, divisor = np.float32(shift), np.float32(divisor)
+
+    arrays = []
+    for part in ("train", "test"):
+        x = getattr(images, f"{part}_images").astype(np.float32)
+        x -= shift  # in place: x takes 188 MB
+        x /= divisor
+        y = getattr(images, f"{part}_labels").astype(np.int32)
+        if task == "restore":
+            y = x[:, :, column].copy()
+            x[:, :, column] = (0 - shift) / divisor  # exactly as a black pixel was scaled
+        arrays += [x.reshape((-1, 784) if flat else (-1, 28, 28, 1)), y]
+    return tuple(arrays)
+
+
+def export_column_csv(path: str | os.PathLike, images: Images, column: int = 14) -> None:
+    """Write one column's uint8 pixels, top to bottom, a row per training and then test image.
+
+    The CSV's columns: set ("train" or "test"), index (within that set), row_0 to row_27.
+    """
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["set", "index", *(f"row_{row}" for row in range(28))])
+        for name, pixels in (("train", images.train_images), ("test", images.test_images)):
+            rows = enumerate(pixels[:, :, column].tolist())
+            writer.writerows([name, index, *values] for index, values in rows)

@@ -1,0 +1,152 @@
+"""Figures from the two frames of a study. Nothing here knows of Keras or of storage.
+
+A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest to highest.
+"""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from optuna.exceptions import ExperimentalWarning
+
+PANEL = (4.6, 3.1)  # inches
+SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
+LABELS = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    "test_accuracy": "test accuracy",
+    "test_loss": "test loss",
+    "train_accuracy": "training accuracy (evaluated)",
+    "train_loss": "training loss (evaluated)",
+    "running_accuracy": "training accuracy (running)",
+    "learning_rate": "learning rate",
+    "batch_size": "batch size",
+}
+
+sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
+plt.rcParams |= {"figure.dpi": 80, "savefig.dpi": 80, "figure.constrained_layout.use": True}
+warnings.filterwarnings("ignore", category=ExperimentalWarning)  # Optuna's own plots are all that
+
+
+def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figure:
+    """One panel per metric, value against epoch: a line and a seed band for each value of the
+    column ``color``. ``frame``: the curves of a study."""
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(PANEL[0] * len(metrics), PANEL[1]), squeeze=False
+    )
+    for number, (metric, axis) in enumerate(zip(metrics, axes[0], strict=True)):
+        part = frame[frame["metric"] == metric]
+        hue = part[color].astype(str) if color else None
+        sns.lineplot(
+            part, x="epoch", y="value", hue=hue, errorbar=SPREAD, ax=axis, legend=number == 0
+        )
+        axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
+    if color:
+        axes[0, 0].legend(title=LABELS.get(color, color), fontsize="small", title_fontsize="small")
+    return figure
+
+
+def train_and_val(frame: pd.DataFrame, by: str = "name", columns: int = 2) -> Figure:
+    """Loss and accuracy, training (evaluated) and validation, against epoch: two panels for each
+    value of the column ``by``, with seed bands. ``columns``: conditions side by side."""
+    names = list(frame[by].unique())
+    rows = -(-len(names) // columns)
+    size = (PANEL[0] * 2 * columns * 0.75, PANEL[1] * rows * 0.85)
+    figure, axes = plt.subplots(rows, 2 * columns, figsize=size, squeeze=False)
+    pairs = axes.reshape(rows * columns, 2)
+    for name, pair in zip(names, pairs, strict=False):
+        part = frame[frame[by] == name]
+        for quantity, axis in zip(("loss", "accuracy"), pair, strict=True):
+            shown = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
+            lines = part[part["metric"].isin(shown)]
+            hue = lines["metric"].map(shown)
+            sns.lineplot(
+                lines, x="epoch", y="value", hue=hue, hue_order=list(shown.values()),
+                errorbar=SPREAD, ax=axis, legend=quantity == "loss",
+            )  # fmt: skip
+            axis.set(title=str(name), ylabel=quantity, xlabel="epoch")
+        pair[0].legend(title=None, fontsize="small")
+    for axis in pairs[len(names) :].flat:
+        axis.set_axis_off()
+    return figure
+
+
+def against(
+    runs: pd.DataFrame, x: str, y: str, color: str | None = None, log: bool = True
+) -> plt.Axes:
+    """A metric of the runs against a numeric setting (log axis by default): every seed a faint dot,
+    their mean a line, the seeds' range a band."""
+    _, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.2))
+    sns.lineplot(runs, x=x, y=y, hue=color, errorbar=SPREAD, marker="o", ax=axis)
+    sns.scatterplot(runs, x=x, y=y, hue=color, s=14, alpha=0.5, ax=axis, legend=False)
+    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    if log:
+        axis.set_xscale("log")
+    return axis
+
+
+def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
+    """A metric of the runs by condition: every seed a dot, their mean a bar mark."""
+    values = runs[x].nunique()
+    _, axis = plt.subplots(figsize=(max(PANEL[0] * 1.5, 1.1 * values + 1), PANEL[1] * 1.2))
+    style = {"dodge": 0.4} if color else {}
+    order = list(dict.fromkeys(runs[x]))
+    sns.stripplot(
+        runs, x=x, y=y, hue=color, order=order, dodge=bool(color), alpha=0.6, ax=axis, legend=False
+    )
+    sns.pointplot(
+        runs, x=x, y=y, hue=color, order=order, errorbar=None, linestyle="none", marker="_",
+        markersize=18, ax=axis, **style,
+    )  # fmt: skip
+    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    return axis
+
+
+def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int = 8) -> Figure:
+    """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each."""
+    rows = -(-len(pictures) // columns)
+    height = 1.05 if titles is None else 1.3
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.05, rows * height))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for number, picture in enumerate(pictures):
+        axes.flat[number].imshow(picture, cmap="gray_r")
+        if titles is not None:
+            axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
+    return figure
+
+
+def confusion(counts: np.ndarray, classes: tuple[str, ...], axis: plt.Axes) -> None:
+    """Confusion matrix ``counts`` (10, 10), true class by row, as shares of the row in percent."""
+    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
+    sns.heatmap(
+        shares, annot=True, fmt=".0f", cmap="Blues", cbar=False, square=True, vmax=20,
+        xticklabels=classes, yticklabels=classes, annot_kws={"size": 7}, ax=axis,
+    )  # fmt: skip
+    axis.set(xlabel="predicted", ylabel="true")
+
+
+def heatmap(table: pd.DataFrame, axis: plt.Axes, title: str) -> None:
+    """The numbers of a table as colors, each written in its cell without decimals."""
+    sns.heatmap(table, annot=True, fmt=".0f", cmap="viridis", cbar=False, ax=axis)
+    axis.set_title(title)
+
+
+def published_against_measured(rows: pd.DataFrame) -> plt.Axes:
+    """Published accuracy against our mean, a dot for each row of the collected ledger tables whose
+    quantity is an accuracy (percent or fraction alike); on the dashed line they are equal."""
+    part = rows[rows["quantity"].fillna("").str.contains("accuracy")].copy()
+    for column in ("published", "measured"):
+        number = part[column].str.extract(r"(\d+\.?\d*)", expand=False).astype(float)
+        part[column] = number.where(number <= 1, number / 100)
+    _, axis = plt.subplots(figsize=(PANEL[0] * 1.6, PANEL[1] * 1.4))
+    sns.scatterplot(part, x="published", y="measured", hue="report", style="verdict", ax=axis)
+    axis.axline((0, 0), slope=1, color="gray", linestyle="--", linewidth=1)
+    axis.set(xlabel="published accuracy", ylabel="measured accuracy (mean over seeds)")
+    axis.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+    return axis

@@ -1,0 +1,80 @@
+"""The notebooks' parameters: what each may be, and the check that stops a study on a wrong one."""
+
+import ast
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import nbformat
+from pydantic import Field
+
+from .recipe import Count, Positive, RecipeError, Seeds, check
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+Range = Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+KINDS = {
+    "profile": Literal["smoke", "quick", "paper"],
+    "storage": str,
+    "images_shown": Count,
+    "seeds": Seeds,
+    "cnn_seeds": Seeds,
+    "search_seeds": Seeds,
+    "train_size": Count | None,
+    "test_size": Count,
+    "epochs": Count,
+    "final_epochs": Count,
+    "simple_cnn_epochs": Count,
+    "dropout_cnn_epochs": Count,
+    "deep_cnn_epochs": Count,
+    "vgg_epochs": Count,
+    "comparison_epochs": Count,
+    "comparison_images": Count,
+    "updates": Count,
+    "trials": Count,
+    "target_accuracy": Annotated[float, Field(gt=0, lt=1)],
+    "vgg_width": Positive,
+    "precision": Literal["float32", "bfloat16"],
+    "learning_rates": Annotated[list[Positive], Field(min_length=1)],
+    "batch_sizes": Annotated[list[Count], Field(min_length=1)],
+    "search_range": Range,
+    "search_ranges": dict[str, Range],
+}
+"""One meaning per name in all notebooks; a notebook's new parameter is entered here."""
+
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+_CHECKED = "_checked_parameters"
+
+
+def defaults(notebook: str) -> dict[str, Any]:
+    """Names and literals of the cell tagged ``parameters`` in ``notebooks/<notebook>.ipynb``."""
+    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    tagged = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assignments = [node for source in tagged for node in ast.parse(source).body]
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+
+
+def check_parameters(notebook: str, values: dict[str, Any]) -> None:
+    """Raise a one-line RecipeError unless ``values`` are parameters of ``notebook``, each of the
+    kind that :data:`KINDS` says.
+
+    In a notebook ``values`` is ``globals()``, right after the parameters: a plain value there whose
+    name is no parameter is a misspelt one. A second call in the same session (a cell run again)
+    looks at the parameters alone, since the study's own variables are there by then.
+    """
+    allowed = defaults(notebook)
+    given = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, _PLAIN) and name.islower() and not name.startswith("_")
+    }
+    for name in given if _CHECKED not in values else ():
+        if name not in allowed:
+            known = ", ".join(allowed)
+            raise RecipeError(
+                f"{name} = {given[name]!r}: {notebook} has no such parameter: {known}"
+            )
+    for name, default in allowed.items():
+        check(KINDS[name], name, given.get(name, default))
+    if "__name__" in values:
+        values[_CHECKED] = True

@@ -1,0 +1,25 @@
+"""Imports Keras without the lines that TensorFlow's C++ libraries write to stderr while they load:
+no environment variable reaches what is logged before their logger is set up."""
+
+import os
+from contextlib import contextmanager
+
+
+@contextmanager
+def _silent_stderr():
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+with _silent_stderr():
+    import keras
+
+    keras.ops.ones(1)  # the rest of the noise comes with the first tensor
+
+__all__ = ["keras"]

@@ -1,0 +1,299 @@
+"""One run: a recipe trained at one seed, through plain Keras ``fit``.
+
+The seed settles everything random: initial weights and dropout masks (Keras' global seed, set right
+before the model is built), the order of the images (a permutation per epoch from a generator of
+its own) and, for a random split, which images are held out. Nothing here knows of figures.
+"""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from . import data, models
+from .quiet import keras
+from .recipe import Recipe
+
+CNN_EVALUATED_TRAIN_IMAGES = 6_000
+"""Evaluating a CNN on all it trained on would cost a third of the epoch again."""
+BATCH_MEAN_SIZE = 32
+"""Batch size of the MLP report, which averaged its test accuracy over batches, unweighted."""
+
+
+@dataclass
+class Run:
+    """What one run leaves: final ``metrics``, one list per epoch in ``curves``, and the model."""
+
+    metrics: dict[str, float]
+    curves: dict[str, list[float]]
+    model: keras.Model = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The images of one run on the device; targets are labels, or the hidden pixels (n, 28)."""
+
+    x: object
+    y: object
+    train: np.ndarray
+    parts: dict[str, tuple]
+    """Images and targets to evaluate on: "train", "val" (unless there is none) and "test"."""
+
+
+def train(recipe: Recipe, seed: int, on_epoch: Callable[[int], None] | None = None) -> Run:
+    """Train ``recipe`` at ``seed`` and evaluate it; the same seed gives the same numbers, bit for
+    bit, on the same machine.
+
+    ``on_epoch`` is called with the number of finished epochs. Running metrics are Keras' own,
+    averaged while the epoch trains (dropout on, penalties in the loss); evaluated ones are measured
+    after it. The test set is evaluated once, at the end. A run whose loss is no longer finite stops
+    there and counts: its metrics say ``diverged`` 1 and hold what the network does in that state.
+    """
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = compiled(recipe)
+    arrays = load_arrays(recipe, seed)
+    recorder = _Recorder(recipe, arrays, on_epoch)
+    model.fit(
+        _batches(arrays, recipe, seed),
+        epochs=recipe.epochs,
+        steps_per_epoch=recipe.steps,
+        callbacks=[recorder],
+        shuffle=False,  # the pipeline has shuffled already
+        verbose=0,
+    )
+    return Run(_final_metrics(model, recipe, arrays, recorder), dict(recorder.curves), model)
+
+
+def compiled(recipe: Recipe) -> keras.Model:
+    """The recipe's model with its loss and optimizer. A whole epoch is one call into the graph: on
+    a CPU the calls are most of a small network's time. XLA is off: it slows convolutions there."""
+    model = models.build(recipe)
+    classify = recipe.task == "classify"
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        make_optimizer(recipe),
+        loss=loss if classify else keras.losses.MeanSquaredError(),
+        metrics=["accuracy"] if classify else [],
+        steps_per_execution=recipe.steps,
+        jit_compile=False,
+    )
+    return model
+
+
+TORCH_CONSTANTS = {
+    "sgd": {},
+    "adam": {"epsilon": 1e-8},
+    "nadam": {"epsilon": 1e-8},
+    "rmsprop": {"rho": 0.99, "epsilon": 1e-8},
+    "adadelta": {"rho": 0.9, "epsilon": 1e-6},
+}
+"""PyTorch's defaults where they differ from Keras' (torch.optim's documentation, 2.13)."""
+
+
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer and schedule, its other constants Keras' or PyTorch's defaults."""
+    rate = recipe.learning_rate
+    if recipe.drop_every:
+        drops = range(recipe.drop_every, recipe.epochs, recipe.drop_every)
+        boundaries = [epoch * recipe.steps - 1 for epoch in drops]  # the last step before each
+        rates = [rate * 0.1**number for number in range(len(boundaries) + 1)]
+        if boundaries:
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+    options = TORCH_CONSTANTS[recipe.optimizer] if recipe.constants == "torch" else {}
+    if recipe.optimizer == "sgd":
+        options = {"momentum": recipe.momentum}
+    make = {
+        "sgd": keras.optimizers.SGD,
+        "adam": keras.optimizers.Adam,
+        "nadam": keras.optimizers.Nadam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "adadelta": keras.optimizers.Adadelta,
+    }
+    return make[recipe.optimizer](rate, **options)
+
+
+def load_arrays(recipe: Recipe, seed: int) -> Arrays:
+    """The data of the recipe, split as it says, ready for ``fit`` and for evaluation."""
+    x, y, x_test, y_test = _tensors(
+        recipe.task, not recipe.convolutional, recipe.scale, recipe.column
+    )
+    split = "none" if recipe.validation == "test" else recipe.validation
+    train, val = data.split_indices(len(x), split, recipe.val_size, seed, recipe.train_size)
+    test = x_test[: recipe.test_size], y_test[: recipe.test_size]
+    shown = train[:CNN_EVALUATED_TRAIN_IMAGES] if recipe.convolutional else train
+    parts = {"train": _rows(x, y, shown), "test": test}
+    if recipe.validation == "test":
+        parts["val"] = test
+    elif len(val):
+        parts["val"] = _rows(x, y, val)
+    return Arrays(x, y, train, parts)
+
+
+@functools.lru_cache(maxsize=2)
+def _tensors(task: str, flat: bool, scale: str, column: int) -> tuple:
+    arrays = data.prepare(data.load(), task, flat=flat, scale=scale, column=column)
+    return tuple(keras.ops.convert_to_tensor(array) for array in arrays)
+
+
+def _rows(x, y, indices: np.ndarray) -> tuple:
+    if np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
+        rows = slice(int(indices[0]), int(indices[0]) + len(indices))  # no copy needed
+        return x[rows], y[rows]
+    return keras.ops.take(x, indices, axis=0), keras.ops.take(y, indices, axis=0)
+
+
+def epoch_order(train: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The training images' indices in the order in which ``epoch`` (from 0) sees them."""
+    return np.random.default_rng([seed, epoch]).permutation(train)
+
+
+def _batches(arrays: Arrays, recipe: Recipe, seed: int):
+    """An endless tf.data pipeline of batches: one permutation a pass, gathered on the device."""
+    import tensorflow as tf
+
+    def orders():
+        for epoch in itertools.count():
+            yield epoch_order(arrays.train, seed, epoch)
+
+    signature = tf.TensorSpec((len(arrays.train),), tf.int64)
+    return (
+        tf.data.Dataset.from_generator(orders, output_signature=signature)
+        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size))
+        .map(
+            lambda rows: (tf.gather(arrays.x, rows), tf.gather(arrays.y, rows)),
+            num_parallel_calls=2,
+        )
+        .prefetch(2)
+    )
+
+
+def outputs(model: keras.Model, x) -> np.ndarray:
+    """Raw outputs (n, 10) or (n, 28), float32: of flat vectors in one batch, of images in chunks
+    that keep a CNN's feature maps small."""
+    step = len(x) if len(x.shape) == 2 else 1_000
+    chunks = [model.predict_on_batch(x[i : i + step]) for i in range(0, len(x), step)]
+    return np.concatenate(chunks)
+
+
+def score(logits: np.ndarray, targets: np.ndarray, task: str) -> dict[str, float]:
+    """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10); for the restore task the mean
+    squared error of pixels (n, 28) in the recipe's scale."""
+    if task == "restore":
+        return {"loss": float(np.mean(np.square(logits - targets)))}
+    loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()
+    return {"loss": float(loss), "accuracy": float(np.mean(logits.argmax(axis=1) == targets))}
+
+
+class EarlyStopping:
+    """Counts the epochs since the validation loss last fell by more than ``min_delta`` below the
+    best so far, as Keras' callback of that name does; ``done`` once they reach ``patience``."""
+
+    def __init__(self, patience: int | None, min_delta: float) -> None:
+        self.patience, self.min_delta = patience, min_delta
+        self.best, self.waited = float("inf"), 0
+
+    def improved(self, val_loss: float) -> bool:
+        """Take note of one more epoch; return whether it is the best so far."""
+        better = val_loss < self.best - self.min_delta
+        self.best, self.waited = (val_loss, 0) if better else (self.best, self.waited + 1)
+        return better
+
+    @property
+    def done(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Keeps the curves, times the epochs without their evaluation, stops what has diverged."""
+
+    def __init__(self, recipe: Recipe, arrays: Arrays, on_epoch: Callable | None) -> None:
+        super().__init__()
+        self.recipe, self.arrays, self.on_epoch = recipe, arrays, on_epoch
+        self.curves: dict[str, list[float]] = {}
+        self.diverged, self.seconds = False, 0.0
+        self.stopping = EarlyStopping(recipe.patience, recipe.min_delta)
+        self.best_weights: list[np.ndarray] | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds += time.perf_counter() - self.started
+        row = {f"running_{name}": float(value) for name, value in logs.items()}
+        for part in ("train", "val"):
+            if part in self.arrays.parts:
+                row |= evaluate(self.model, self.recipe, self.arrays, part)
+        row["seconds"] = self.seconds
+        for name, value in row.items():
+            self.curves.setdefault(name, []).append(value)
+        if not np.isfinite(row["train_loss"]):
+            self.diverged = self.model.stop_training = True
+        elif self.recipe.patience:
+            if self.stopping.improved(row["val_loss"]):
+                self.best_weights = self.model.get_weights()
+            self.model.stop_training = self.stopping.done
+        if self.on_epoch:
+            self.on_epoch(epoch + 1)
+
+
+def evaluate(model: keras.Model, recipe: Recipe, arrays: Arrays, part: str) -> dict[str, float]:
+    """Score the model on one part of the data; the names carry the part: ``val_loss``, …"""
+    x, y = arrays.parts[part]
+    scores = score(outputs(model, x), np.asarray(y), recipe.task)
+    return {f"{part}_{name}": value for name, value in scores.items()}
+
+
+def final_scores(raw: np.ndarray, targets: np.ndarray, task: str) -> dict[str, float]:
+    """The test set's scores of outputs ``raw``, with the batch mean of the accuracy beside it."""
+    scores = {f"test_{name}": value for name, value in score(raw, targets, task).items()}
+    if task == "classify":
+        right = raw.argmax(axis=1) == targets
+        starts = range(0, len(right), BATCH_MEAN_SIZE)
+        batches = [right[start : start + BATCH_MEAN_SIZE].mean() for start in starts]
+        scores["test_accuracy_batch_mean"] = float(np.mean(batches))
+    return scores
+
+
+def _final_metrics(model, recipe: Recipe, arrays: Arrays, recorder: _Recorder) -> dict[str, float]:
+    curves = recorder.curves
+    metrics = {name: values[-1] for name, values in curves.items()}
+    x, y = arrays.parts["test"]
+    metrics |= final_scores(outputs(model, x), np.asarray(y), recipe.task)
+    if recorder.best_weights:  # the early-stopped run also as its best epoch left it
+        last = model.get_weights()
+        model.set_weights(recorder.best_weights)
+        restored = evaluate(model, recipe, arrays, "test") | evaluate(
+            model, recipe, arrays, "train"
+        )
+        metrics |= {f"restored_{name}": value for name, value in restored.items()}
+        model.set_weights(last)
+    stop_epoch = len(curves["running_loss"])
+    val_loss = curves.get("val_loss", [])
+    best = int(np.nanargmin(val_loss)) + 1 if np.isfinite(val_loss).any() else stop_epoch
+    return metrics | {
+        "train_images": len(arrays.train),
+        "steps": stop_epoch * recipe.steps,
+        "stop_epoch": stop_epoch,
+        "best_epoch": best,
+        "diverged": float(recorder.diverged),
+        "parameters": model.count_params(),
+    }
+
+
+def predictions(model: keras.Model, arrays: Arrays, shown: int = 24) -> dict[str, list]:
+    """A ``measure`` for :meth:`Study.run`: the test set's ``confusion`` matrix (10, 10), true class
+    by row, and its most confident ``mistakes``: [index, predicted class, probability] each."""
+    x, y = arrays.parts["test"]
+    probabilities, y = softmax(outputs(model, x), axis=1), np.asarray(y)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    confusion = np.zeros((models.CLASSES, models.CLASSES), dtype=int)
+    np.add.at(confusion, (y, predicted), 1)
+    wrong = np.flatnonzero(predicted != y)
+    top = wrong[np.argsort(-confidence[wrong], kind="stable")][:shown]
+    mistakes = [[int(i), int(predicted[i]), float(confidence[i])] for i in top]
+    return {"confusion": confusion.tolist(), "mistakes": mistakes}

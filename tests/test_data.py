@@ -1,0 +1,455 @@
+"""The data is the published data or an error; splits and pixels are what their names say."""
+
+import csv
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist_keras import data
+
+LABELS = "t10k-labels-idx1-ubyte"
+
+
+@pytest.fixture(scope="module")
+def images():
+    data.load.cache_clear()
+    return data.load()
+
+
+@pytest.fixture(scope="module")
+def good(images, tmp_path_factory):
+    """A folder with the four files, gzipped, rebuilt from the verified arrays."""
+    folder = tmp_path_factory.mktemp("good")
+    arrays = (images.train_images, images.train_labels, images.test_images, images.test_labels)
+    for name, array in zip(data.FILES, arrays, strict=True):
+        header = np.array([0x0800 + array.ndim, *array.shape], ">u4").tobytes()
+        content = gzip.compress(header + array.tobytes(), compresslevel=1)
+        (folder / f"{name}.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def copy(good, tmp_path):
+    """Make a folder (of links) to the good files, whose files a test may replace."""
+
+    def make(*parts):
+        folder = tmp_path.joinpath(*parts)
+        folder.mkdir(parents=True)
+        for path in good.iterdir():
+            (folder / path.name).symlink_to(path)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """No place has the data and no command works; load() forgets at both ends of the test."""
+    monkeypatch.delenv("FMNIST_DATA", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "SYSTEM_FOLDER", tmp_path / "system")
+
+    def fail(command, folder, **environment):
+        raise OSError("no network")
+
+    monkeypatch.setattr(data, "_run", fail)
+    data.load.cache_clear()
+    yield tmp_path
+    data.load.cache_clear()
+
+
+@pytest.fixture
+def chosen(nowhere, copy, monkeypatch):
+    """A folder of good files that FMNIST_DATA names."""
+    folder = copy("chosen")
+    monkeypatch.setenv("FMNIST_DATA", str(folder))
+    return folder
+
+
+def replace(path, content):
+    path.unlink()
+    path.write_bytes(content)
+
+
+def message():
+    """The message of the DataError that load() must raise."""
+    with pytest.raises(data.DataError) as caught:
+        data.load()
+    return str(caught.value)
+
+
+# The published data
+
+
+def test_shapes_types_and_classes(images):
+    assert images.train_images.shape == (60_000, 28, 28)
+    assert images.test_images.shape == (10_000, 28, 28)
+    assert images.train_images.dtype == images.train_labels.dtype == np.uint8
+    assert np.bincount(images.train_labels).tolist() == [6_000] * 10
+    assert np.bincount(images.test_labels).tolist() == [1_000] * 10
+    assert len(data.CLASS_NAMES) == 10
+    assert data.CLASS_NAMES[images.train_labels[0]] == "Ankle boot"
+    assert images.source in {"FMNIST_DATA", "system", "Keras", "Debian package"}
+
+
+def test_nobody_can_change_the_shared_arrays(images):
+    with pytest.raises(ValueError, match="read-only"):
+        images.train_images[0, 0, 0] = 1
+
+
+# Bad files
+
+
+def assert_names(text, path, problem):
+    """One line that starts with the file, says what is wrong and how to get a good one."""
+    assert text.startswith(f"{path} ")
+    assert problem in text
+    assert data.PACKAGE in text
+    assert "\n" not in text
+
+
+def test_missing_file(chosen):
+    path = chosen / f"{LABELS}.gz"
+    path.unlink()
+    assert_names(message(), path, "is missing")
+
+
+def test_truncated_gzip(chosen):
+    path = chosen / f"{LABELS}.gz"
+    replace(path, path.read_bytes()[:-2_000])
+    assert_names(message(), path, "is truncated")
+
+
+def test_damaged_gzip(chosen):
+    path = chosen / f"{LABELS}.gz"
+    content = bytearray(path.read_bytes())
+    content[1_000:1_100] = bytes(100)
+    replace(path, content)
+    assert_names(message(), path, " is ")
+
+
+def test_not_gzip(chosen):
+    path = chosen / f"{LABELS}.gz"
+    replace(path, b"<html>not found</html>")
+    assert_names(message(), path, "not gzip")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b"])
+def test_empty_download(chosen, content):
+    path = chosen / f"{LABELS}.gz"
+    replace(path, content)
+    assert_names(message(), path, " is ")
+
+
+def test_one_altered_byte(chosen):
+    path = chosen / f"{LABELS}.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[-1] ^= 1
+    replace(path, gzip.compress(content))
+    assert_names(message(), path, f"expected {data.FILES[LABELS][:12]}")
+
+
+def test_swapped_train_and_test_files(chosen):
+    train, test = chosen / "train-labels-idx1-ubyte.gz", chosen / f"{LABELS}.gz"
+    contents = train.read_bytes(), test.read_bytes()
+    replace(train, contents[1])
+    replace(test, contents[0])
+    assert_names(message(), train, f"holds the contents of {LABELS}")
+
+
+def test_decompressed_files_are_accepted_and_verified(chosen, images):
+    path = chosen / f"{LABELS}.gz"
+    content = gzip.decompress(path.read_bytes())
+    path.unlink()
+    path.with_suffix("").write_bytes(content)
+    assert np.array_equal(data.load().test_labels, images.test_labels)
+
+    data.load.cache_clear()
+    path.with_suffix("").write_bytes(content[:-1])
+    assert_names(message(), path.with_suffix(""), "is altered")
+
+
+# Places
+
+
+def test_chosen_folder_never_falls_back(nowhere, copy, monkeypatch):
+    copy("system")
+    empty = nowhere / "empty"
+    empty.mkdir()
+    for folder in (empty, nowhere / "absent"):
+        monkeypatch.setenv("FMNIST_DATA", str(folder))
+        assert_names(message(), folder / "train-images-idx3-ubyte.gz", "is missing")
+
+
+def test_order_of_places(nowhere, copy, monkeypatch):
+    places = {
+        "Debian package": copy("cache", "fmnist_keras"),
+        "Keras": copy("keras", "datasets", "fashion-mnist"),
+        "system": copy("system"),
+        "FMNIST_DATA": copy("chosen"),
+    }
+    monkeypatch.setenv("FMNIST_DATA", str(places["FMNIST_DATA"]))
+    assert data.load().source == "FMNIST_DATA"
+    monkeypatch.delenv("FMNIST_DATA")
+    for source in ("system", "Keras", "Debian package"):
+        data.load.cache_clear()
+        assert data.load().source == source
+        shutil.rmtree(places[source])
+
+
+@pytest.mark.parametrize("place", ["system", "keras/datasets/fashion-mnist", "cache/fmnist_keras"])
+def test_bad_file_in_any_place_is_an_error(nowhere, copy, place):
+    path = copy(place) / "train-labels-idx1-ubyte.gz"
+    replace(path, gzip.compress(b"other data"))
+    if place != "cache/fmnist_keras":
+        copy("cache", "fmnist_keras")
+    assert_names(message(), path, "is altered")
+
+
+def test_nothing_works(nowhere):
+    text = message()
+    assert text.count("no network") == 2
+    assert str(nowhere / "system") in text
+    assert data.PACKAGE in text
+    assert "FMNIST_DATA" in text
+
+
+class FakeSystem:
+    """Stands for the commands: Keras' loader, apt-get and dpkg, each as if it worked or failed."""
+
+    def __init__(self, good, keras=False, lists=True):
+        self.good, self.keras, self.lists, self.commands = good, keras, lists, []
+
+    def __call__(self, command, folder, **environment):
+        kind = next((w for w in ("update", "download", "dpkg") if w in command), "keras")
+        self.commands.append(kind)
+        if kind == "update":
+            self.lists = True
+        elif kind == "download":
+            if not self.lists:
+                raise OSError("E: Unable to locate package")
+            (folder / "package.deb").touch()
+        elif kind == "dpkg":
+            self.unpack(folder / "unpacked" / data.SYSTEM_FOLDER.relative_to("/"))
+        elif not self.keras:
+            raise OSError("URL fetch failure")
+        else:
+            self.unpack(Path(environment["KERAS_HOME"]) / "datasets" / "fashion-mnist")
+
+    def unpack(self, folder):
+        shutil.copytree(self.good, folder)
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["apt lists", "no apt lists"])
+def test_package_is_downloaded_once(nowhere, good, monkeypatch, lists):
+    system = FakeSystem(good, lists=lists)
+    monkeypatch.setattr(data, "_run", system)
+    for _ in range(2):
+        data.load.cache_clear()
+        assert data.load().source == "Debian package"
+    update = [] if lists else ["update", "download"]
+    assert system.commands == ["keras", "download", *update, "dpkg"]
+    left = sorted(path.name for path in (nowhere / "cache" / "fmnist_keras").iterdir())
+    assert left == sorted(f"{name}.gz" for name in data.FILES)
+
+
+def test_keras_download_fills_its_cache(nowhere, good, monkeypatch):
+    system = FakeSystem(good, keras=True)
+    monkeypatch.setattr(data, "_run", system)
+    for _ in range(2):
+        data.load.cache_clear()
+        assert data.load().source == "Keras"
+    assert system.commands == ["keras"]
+    assert len(list((nowhere / "keras" / "datasets" / "fashion-mnist").iterdir())) == 4
+
+
+def test_interrupted_download_leaves_nothing(nowhere, good, monkeypatch):
+    def interrupted(folder):
+        assert folder.parent == nowhere / "cache" / "fmnist_keras"  # a move is atomic only there
+        (folder / f"{LABELS}.gz").write_bytes(b"half a file")
+        raise KeyboardInterrupt
+
+    system = FakeSystem(good)
+    monkeypatch.setattr(data, "_run", system)
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "_download_package", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            data.load()
+    assert list((nowhere / "cache" / "fmnist_keras").iterdir()) == []
+    assert data.load().source == "Debian package"
+
+
+def test_another_process_may_download_at_the_same_time(nowhere, good, monkeypatch):
+    class Overtaken(FakeSystem):
+        def unpack(self, folder):
+            super().unpack(folder)
+            shutil.copytree(good, nowhere / "cache" / "fmnist_keras", dirs_exist_ok=True)
+
+    monkeypatch.setattr(data, "_run", Overtaken(good))
+    assert data.load().source == "Debian package"
+
+
+def test_commands_that_fail_or_hang(tmp_path, monkeypatch):
+    failing = "echo W: a warning >&2; echo E: no such package >&2; exit 1"
+    with pytest.raises(OSError, match=r"^E: no such package$"):
+        data._run(["sh", "-c", failing], tmp_path)
+    monkeypatch.setattr(data, "TIME_LIMIT", 0.1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        data._run(["sleep", "5"], tmp_path)
+
+
+# Splits
+
+
+def test_split_last_is_keras_validation_split():
+    train, val = data.split_indices(60_000, "last", 6_000, seed=0)
+    assert train.dtype == val.dtype == np.int64
+    assert np.array_equal(train, np.arange(54_000))
+    assert np.array_equal(val, np.arange(54_000, 60_000))
+
+
+def test_split_random_covers_all_and_follows_the_seed():
+    train, val = data.split_indices(60_000, "random", 10_000, seed=3)
+    assert train.dtype == val.dtype == np.int64
+    assert (len(train), len(val)) == (50_000, 10_000)
+    assert np.array_equal(np.sort(np.concatenate([train, val])), np.arange(60_000))
+    again = data.split_indices(60_000, "random", 10_000, seed=3)
+    other = data.split_indices(60_000, "random", 10_000, seed=4)
+    assert np.array_equal(val, again[1])
+    assert np.array_equal(train, again[0])
+    assert set(val) != set(other[1])
+
+
+def test_split_none():
+    train, val = data.split_indices(100, "none", 6_000, seed=0)
+    assert np.array_equal(train, np.arange(100))
+    assert val.shape == (0,)
+    assert val.dtype == np.int64
+
+
+@pytest.mark.parametrize("validation", ["last", "random", "none"])
+def test_train_size_keeps_the_first_training_indices(validation):
+    train, val = data.split_indices(100, validation, 10, seed=1)
+    fewer, same = data.split_indices(100, validation, 10, seed=1, train_size=20)
+    assert np.array_equal(fewer, train[:20])
+    assert np.array_equal(same, val)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"val_size": 0},
+        {"val_size": -1},
+        {"val_size": 100},
+        {"train_size": 0},
+        {"train_size": -1},
+        {"train_size": 91},
+        {"validation": "first"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("validation", ["last", "random"])
+def test_impossible_split(validation, change):
+    arguments = {"n": 100, "validation": validation, "val_size": 10, "seed": 0} | change
+    with pytest.raises(ValueError, match=r"^(val_size|train_size|validation) = .*: must be .*$"):
+        data.split_indices(**arguments)
+
+
+# Pixels and targets
+
+
+@pytest.fixture(scope="module")
+def few(images):
+    """The first images of each set."""
+    arrays = (images.train_images, images.train_labels, images.test_images, images.test_labels)
+    return data.Images(*(a[:n] for a, n in zip(arrays, (600, 600, 100, 100), strict=True)), "few")
+
+
+def test_prepare_classify(images):
+    x, y, x_test, y_test = data.prepare(images)
+    assert (x.shape, x_test.shape) == ((60_000, 784), (10_000, 784))
+    assert x.dtype == x_test.dtype == np.float32
+    assert y.dtype == y_test.dtype == np.int32
+    assert (x.min(), x.max()) == (0, 1)
+    assert np.array_equal(y, images.train_labels)
+    assert np.array_equal(y_test, images.test_labels)
+    assert np.array_equal(np.rint(x_test * 255), images.test_images.reshape(-1, 784))
+
+
+def test_images_for_convolutions(few):
+    flat, image = data.prepare(few)[0], data.prepare(few, flat=False)[0]
+    assert image.shape == (600, 28, 28, 1)
+    assert np.array_equal(image.reshape(-1, 784), flat)
+
+
+def test_scale_symmetric(few):
+    x = data.prepare(few, scale="symmetric")[0]
+    assert (x.min(), x.max()) == (-1, 1)
+
+
+def test_scale_standard(few):
+    x, _, x_test, _ = data.prepare(few, scale="standard")
+    assert x.dtype == x_test.dtype == np.float32
+    assert x.mean(dtype=float) == pytest.approx(0, abs=1e-6)
+    assert x.std(dtype=float) == pytest.approx(1, abs=1e-6)
+    reference = few.train_images.astype(float)
+    expected = (few.test_images - reference.mean()) / reference.std()
+    np.testing.assert_allclose(x_test, expected.reshape(-1, 784), atol=1e-5)
+
+
+def test_scale_standard_by_the_training_part_alone(few):
+    part = np.arange(100, 300)
+    x = data.prepare(few, scale="standard", reference=part)[0]
+    assert x[part].mean(dtype=float) == pytest.approx(0, abs=1e-6)
+    assert x[part].std(dtype=float) == pytest.approx(1, abs=1e-6)
+    assert abs(x.mean(dtype=float)) > 1e-4
+
+
+@pytest.mark.parametrize("scale", ["unit", "symmetric", "standard"])
+@pytest.mark.parametrize("flat", [True, False])
+def test_hidden_column_never_leaks(few, scale, flat):
+    arguments = {"flat": flat, "scale": scale}
+    whole = data.prepare(few, **arguments)[::2]
+    restore = data.prepare(few, task="restore", column=13, **arguments)
+    for full, x, y in zip(whole, restore[::2], restore[1::2], strict=True):
+        full, hidden = full.reshape(-1, 28, 28), x.reshape(-1, 28, 28)
+        assert y.dtype == np.float32
+        assert np.array_equal(y, full[:, :, 13])
+        assert (hidden[:, :, 13] == full.min()).all()  # black
+        assert np.array_equal(np.delete(hidden, 13, 2), np.delete(full, 13, 2))
+        assert not np.shares_memory(x, y)
+
+
+def test_prepare_leaves_the_images_alone(few):
+    before = few.train_images.copy()
+    x, y, *_ = data.prepare(few, task="restore")
+    x[:], y[:] = 7, 7
+    assert np.array_equal(few.train_images, before)
+    assert data.prepare(few, task="restore")[0].max() == 1
+
+
+@pytest.mark.parametrize("change", [{"task": "x"}, {"scale": "x"}, {"column": 28}, {"column": -1}])
+def test_impossible_preparation(few, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=rf"^{name} = .*: must be .*$"):
+        data.prepare(few, **change)
+
+
+def test_column_csv_round_trip(images, tmp_path):
+    path = tmp_path / "column.csv"
+    data.export_column_csv(path, images, column=13)
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["set", "index", *(f"row_{row}" for row in range(28))]
+    assert [tuple(row[:2]) for row in rows] == [
+        *(("train", str(index)) for index in range(60_000)),
+        *(("test", str(index)) for index in range(10_000)),
+    ]
+    values = np.array([row[2:] for row in rows], np.uint8)
+    assert np.array_equal(values[:60_000], images.train_images[:, :, 13])
+    assert np.array_equal(values[60_000:], images.test_images[:, :, 13])
