@@ -34,7 +34,7 @@ KINDS = {
     "trials": Count,
     "target_accuracy": Annotated[float, Field(gt=0, lt=1)],
     "vgg_width": Positive,
-    "precision": Literal["float32", "bfloat16"],
+    "precision": Literal["auto", "float32", "bfloat16"],
     "learning_rates": Annotated[list[Positive], Field(min_length=1)],
     "batch_sizes": Annotated[list[Count], Field(min_length=1)],
     "search_range": Range,

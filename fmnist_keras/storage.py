@@ -18,7 +18,9 @@ BEAT_SECONDS, SILENT_SECONDS = 30, 300
 
 
 def open_storage(url: str, name: str) -> BaseStorage:
-    """Optuna storage at ``url``, or the journal file of the study ``name`` when it is empty."""
+    """Optuna storage at ``url``; when it is empty at the one that the environment variable
+    FMNIST_STORAGE names, or else the journal file of the study ``name``."""
+    url = url or os.environ.get("FMNIST_STORAGE", "")
     if url.startswith("grpc://"):
         host, _, port = url.removeprefix("grpc://").partition(":")
         return optuna.storages.GrpcStorageProxy(host=host, port=int(port or 13000))
