@@ -18,7 +18,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: all help test lint lab smoke references clean
+.PHONY: all help test lab smoke references readme clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -41,6 +41,9 @@ smoke: ## execute every notebook with its own small defaults, into reports/smoke
 
 references: $(VENV)/ready .stamps/data ## store each notebook's smoke outputs anew, as what the tests compare with
 	$(BIN)/python tests/store_references.py $(NOTEBOOKS:%=notebooks/%.ipynb)
+
+readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
+	$(BIN)/python -c "from fmnist_keras import reports; reports.update_readme()"
 
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results

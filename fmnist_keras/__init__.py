@@ -4,5 +4,7 @@ recipe → study (Optuna runs what its storage lacks) → two frames → figures
 """
 
 import os
+import warnings
 
+warnings.filterwarnings("ignore", message="IProgress not found")  # Optuna imports tqdm; unused here
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna import Study
 from optuna.exceptions import ExperimentalWarning
+from optuna.visualization.matplotlib import plot_optimization_history, plot_slice
 
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
@@ -39,15 +42,16 @@ def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figu
     figure, axes = plt.subplots(
         1, len(metrics), figsize=(PANEL[0] * len(metrics), PANEL[1]), squeeze=False
     )
-    for number, (metric, axis) in enumerate(zip(metrics, axes[0], strict=True)):
+    for metric, axis in zip(metrics, axes[0], strict=True):
         part = frame[frame["metric"] == metric]
         hue = part[color].astype(str) if color else None
-        sns.lineplot(
-            part, x="epoch", y="value", hue=hue, errorbar=SPREAD, ax=axis, legend=number == 0
-        )
+        legend = color is not None and axis is axes[0, -1]
+        sns.lineplot(part, x="epoch", y="value", hue=hue, errorbar=SPREAD, ax=axis, legend=legend)
         axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if color:
-        axes[0, 0].legend(title=LABELS.get(color, color), fontsize="small", title_fontsize="small")
+        title = LABELS.get(color, color)
+        axes[0, -1].legend(title=title, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
     return figure
 
 
@@ -70,6 +74,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name", columns: int = 2) -> Fi
                 errorbar=SPREAD, ax=axis, legend=quantity == "loss",
             )  # fmt: skip
             axis.set(title=str(name), ylabel=quantity, xlabel="epoch")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         pair[0].legend(title=None, fontsize="small")
     for axis in pairs[len(names) :].flat:
         axis.set_axis_off()
@@ -90,10 +95,18 @@ def against(
     return axis
 
 
+def search(study: Study) -> None:
+    """Optuna's own history and slice plots of a search; they change matplotlib's style, so in a
+    context of their own."""
+    with plt.rc_context():
+        plot_optimization_history(study).figure.set_size_inches(6, 3)
+        plot_slice(study).figure.set_size_inches(5, 3)
+
+
 def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
     """A metric of the runs by condition: every seed a dot, their mean a bar mark."""
     values = runs[x].nunique()
-    _, axis = plt.subplots(figsize=(max(PANEL[0] * 1.5, 1.1 * values + 1), PANEL[1] * 1.2))
+    _, axis = plt.subplots(figsize=(np.clip(1.1 * values + 1, 7, 11), PANEL[1] * 1.3))
     style = {"dodge": 0.4} if color else {}
     order = list(dict.fromkeys(runs[x]))
     sns.stripplot(
@@ -112,10 +125,11 @@ def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int =
     rows = -(-len(pictures) // columns)
     height = 1.05 if titles is None else 1.3
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.05, rows * height))
+    low, high = np.min(pictures), np.max(pictures)
     for axis in axes.flat:
         axis.set_axis_off()
     for number, picture in enumerate(pictures):
-        axes.flat[number].imshow(picture, cmap="gray_r")
+        axes.flat[number].imshow(picture, cmap="gray_r", vmin=low, vmax=high)
         if titles is not None:
             axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
     return figure
@@ -149,4 +163,26 @@ def published_against_measured(rows: pd.DataFrame) -> plt.Axes:
     axis.axline((0, 0), slope=1, color="gray", linestyle="--", linewidth=1)
     axis.set(xlabel="published accuracy", ylabel="measured accuracy (mean over seeds)")
     axis.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+    return axis
+
+
+def facets(frame: pd.DataFrame, x: str, y: str, color: str, columns: str, label: str) -> Figure:
+    """``y`` (axis title ``label``) against ``x`` for each value of ``columns`` in a panel of its
+    own, a line and a seed band for each value of ``color``."""
+    with plt.rc_context({"figure.constrained_layout.use": False}):  # seaborn lays this one out
+        grid = sns.relplot(
+            frame, x=x, y=y, hue=color, col=columns, kind="line", marker="o", errorbar=SPREAD,
+            height=PANEL[1], aspect=1.2, palette="colorblind",
+        )  # fmt: skip
+    grid.set_axis_labels(x, label)
+    return grid.figure
+
+
+def lines(series: dict[str, tuple], x: str, y: str, log_y: bool = False) -> plt.Axes:
+    """Labeled lines: name -> (x values, y values)."""
+    _, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.1))
+    for name, (across, up) in series.items():
+        axis.plot(across, up, label=name)
+    axis.set(xlabel=x, ylabel=y, yscale="log" if log_y else "linear")
+    axis.legend(fontsize="small")
     return axis

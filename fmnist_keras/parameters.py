@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 import nbformat
 from pydantic import Field
 
-from .recipe import Count, Positive, RecipeError, Seeds, check
+from .recipe import Count, NotNegative, Positive, Rate, RecipeError, Seeds, check
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
+Counts = Annotated[list[Count], Field(min_length=1)]
+Positives = Annotated[list[Positive], Field(min_length=1)]
 Range = Annotated[list[Positive], Field(min_length=2, max_length=2)]
 
 KINDS = {
@@ -30,13 +32,32 @@ KINDS = {
     "vgg_epochs": Count,
     "comparison_epochs": Count,
     "comparison_images": Count,
+    "assignment_epochs": Count,
+    "assignment_cap": Count,
+    "homework_epochs": Count,
+    "mlp_epochs": Count,
+    "mlp_cap": Count,
+    "grid_epochs": Count,
+    "early_stopping_epochs": Count,
+    "depths": Counts,
+    "widths": Counts,
+    "homework_rates": Annotated[list[Rate], Field(min_length=1)],
+    "strength": Positive,
+    "mlp_strengths": Positives,
+    "penalty_factor": Positive,
+    "patience": Count,
+    "min_delta": NotNegative,
+    "column": Annotated[int, Field(ge=1, le=26)],
+    "scale": Literal["unit", "symmetric"],
+    "inpainted_images": Count,
+    "csv_path": str,
     "updates": Count,
     "trials": Count,
     "target_accuracy": Annotated[float, Field(gt=0, lt=1)],
     "vgg_width": Positive,
     "precision": Literal["auto", "float32", "bfloat16"],
-    "learning_rates": Annotated[list[Positive], Field(min_length=1)],
-    "batch_sizes": Annotated[list[Count], Field(min_length=1)],
+    "learning_rates": Positives,
+    "batch_sizes": Counts,
     "search_range": Range,
     "search_ranges": dict[str, Range],
 }

@@ -43,7 +43,12 @@ def explain(error: ValidationError, allowed: list[str]) -> str:
         return f"{name} = {value!r}: no parameter has this name; {hint}"
     if problem["type"] == "value_error":  # raised by our own cross-field check, already complete
         return str(problem["ctx"]["error"])
-    text = problem["msg"].replace("Input should be", "must be").replace("a valid", "a")
+    text = (
+        problem["msg"]
+        .replace("Input should be", "must be")
+        .replace("a valid integer", "an integer")
+        .replace("a valid", "a")
+    )
     if isinstance(value, str) and problem["type"] in {"float_type", "int_type"}:
         text += " (this is a string; YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
     return f"{name} = {value!r}: {text}"
@@ -223,3 +228,27 @@ ARCHITECTURES = {
 }
 """The rows of the Keras study's table 6.1. The report gives names and little else: the dense nets
 change the baseline by what their name says; Adam at 0.001 and batch 128 are assumed throughout."""
+
+_torch = {"activation": "relu", "constants": "torch", "initializer": "torch"}
+
+PYTORCH_ASSIGNMENT = Recipe(
+    validation="random", val_size=10_000, units=(64, 64), optimizer="adam", learning_rate=0.001,
+    batch_size=64, epochs=15, **_torch,
+)  # fmt: skip
+"""The PyTorch MLP assignment: 50,000 images drawn by the seed, Adam, batch 64. ReLU is assumed."""
+
+DNN_HOMEWORK = Recipe(
+    validation="random", units=(128,), learning_rate=0.01, batch_size=512, epochs=50, **_torch
+)
+"""The DNN homework: a tenth held out by the seed, SGD without momentum (assumed), batch 512."""
+
+MLP_REPORT = Recipe(
+    validation="test", units=(10, 10), learning_rate=0.1, batch_size=32, epochs=10, **_torch
+)
+"""The MLP report: all training images, the test set in validation's place, SGD at 0.1, batch 32."""
+
+MISSING_PIXELS = Recipe(
+    task="restore", validation="test", units=(256, 64), learning_rate=0.01, momentum=0.9,
+    batch_size=128, epochs=10, **(_torch | {"activation": "leaky_relu"}),
+)  # fmt: skip
+"""The imputation report: 784-256-64-28, squared error; column 14 and [0, 1] are assumed."""

@@ -48,17 +48,18 @@ def _mend(path: Path) -> None:
 
 
 class Signature:
-    """Signs a trial as ours, again and again while the block runs, so that others let it be."""
+    """Signs trials as ours, again and again while the block runs, so that others let them be."""
 
-    def __init__(self, storage: BaseStorage, trial_id: int) -> None:
-        self.storage, self.trial_id = storage, trial_id
+    def __init__(self, storage: BaseStorage, trial_ids: list[int]) -> None:
+        self.storage, self.trial_ids = storage, trial_ids
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def _sign(self) -> None:
         me = psutil.Process()
         worker = {"host": socket.gethostname(), "pid": me.pid, "born": me.create_time()}
-        self.storage.set_trial_user_attr(self.trial_id, "worker", {**worker, "at": time.time()})
+        for trial_id in self.trial_ids:
+            self.storage.set_trial_user_attr(trial_id, "worker", {**worker, "at": time.time()})
 
     def _beat(self) -> None:
         while not self.done.wait(BEAT_SECONDS):

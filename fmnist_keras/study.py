@@ -128,16 +128,18 @@ class Study:
         while True:
             trials = self._trials(jobs)
             done = {k: t for k, t in trials.items() if t.state == TrialState.COMPLETE}
-            queued = [t for t in trials.values() if t.state == TrialState.WAITING]
             minutes = (time.monotonic() - started) / 60
             line = f"{self.name}: {len(done)} of {len(jobs)} runs done, {trained} trained here"
             _show(f"{line}, {minutes:.1f} min")
             if len(done) == len(jobs):
                 return done
-            if not any(self._claim(trial, jobs, measure) for trial in queued):
-                time.sleep(1)  # the rest is being trained by others
+            queued = [t for t in trials.values() if t.state == TrialState.WAITING]
+            mine = [trial for trial in _together(queued, jobs) if self._claim(trial)]
+            if mine:
+                self._work(mine, jobs, measure)
+                trained += len(mine)
             else:
-                trained += 1
+                time.sleep(1)  # the rest is being trained by others
 
     def _trials(self, jobs: dict) -> dict[str, FrozenTrial]:
         """The valid trial of each job: the earliest that has not failed; queued now if there is
@@ -164,41 +166,72 @@ class Study:
             self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return True
 
-    def _claim(self, trial: FrozenTrial, jobs: dict, measure: Callable | None) -> bool:
-        """Train the trial if no other worker has claimed it; return whether it was ours."""
+    def _claim(self, trial: FrozenTrial) -> bool:
+        """Take a waiting trial; return whether no other worker was first."""
         try:
-            if not self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return False
+            return self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
-        recipe, seed = jobs[trial.user_attrs["job"]]
+
+    def _work(self, trials: list[FrozenTrial], jobs: dict, measure: Callable | None) -> None:
+        """Train and store claimed trials of one recipe. An error or interrupt frees them at once."""
+        recipe, _ = jobs[trials[0].user_attrs["job"]]
+        seeds = [trial.user_attrs["seed"] for trial in trials]
+        if _stackable(recipe):  # the same stack whatever is missing of it: the same numbers
+            seeds = [seed for other, seed in jobs.values() if other.key == recipe.key]
+        open_trials = {trial._trial_id for trial in trials}
         try:
-            with Signature(self.storage, trial._trial_id):
-                record = _train(recipe, seed, measure)
-            for name, value in record.items():
-                self.storage.set_trial_user_attr(trial._trial_id, name, value)
-            value = [record["metrics"]["objective"]]
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, value)
-        except BaseException:  # an interrupt too: the trial is free again at once
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            with Signature(self.storage, list(open_trials)):
+                records = dict(zip(seeds, _train(recipe, seeds, measure), strict=True))
+            for trial in trials:
+                record = records[trial.user_attrs["seed"]]
+                for name, value in record.items():
+                    self.storage.set_trial_user_attr(trial._trial_id, name, value)
+                value = [record["metrics"]["objective"]]
+                self.storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, value)
+                open_trials.remove(trial._trial_id)
+        except BaseException:
+            for trial_id in open_trials:
+                self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
             raise
-        return True
 
 
 def _job_key(recipe: Recipe, seed: int, measure: Callable | None) -> str:
     return f"{recipe.key}/{seed}/{measure.__name__ if measure else ''}"
 
 
-def _train(recipe: Recipe, seed: int, measure: Callable | None) -> dict:
-    from . import training  # TensorFlow loads when something trains, not before
+def _together(queued: list[FrozenTrial], jobs: dict) -> list[FrozenTrial]:
+    """Waiting trials to train at once: all of the first one's recipe, where seeds can be stacked."""
+    if not queued or not _stackable(recipe := jobs[queued[0].user_attrs["job"]][0]):
+        return queued[:1]
+    return [trial for trial in queued if jobs[trial.user_attrs["job"]][0].key == recipe.key]
 
-    run = training.train(recipe, seed)
-    metrics = dict(run.metrics)
-    chosen = metrics.get("val_accuracy", -metrics.get("val_loss", float("inf")))
-    metrics["objective"] = chosen if chosen == chosen else -float("inf")
-    if measure:
-        metrics |= measure(run.model, training.load_arrays(recipe, seed))
-    return {"metrics": metrics, "curves": run.curves, "provenance": provenance.current()}
+
+def _stackable(recipe: Recipe) -> bool:
+    from . import replicas  # TensorFlow loads when something trains, not before
+
+    return replicas.pays(recipe)
+
+
+def _train(recipe: Recipe, seeds: list[int], measure: Callable | None) -> list[dict]:
+    """What storage keeps of the recipe's runs at ``seeds``."""
+    from . import replicas, training
+
+    if _stackable(recipe) and len(seeds) > 1:
+        runs = replicas.train_replicas(recipe, seeds)
+    else:
+        runs = [training.train(recipe, seed) for seed in seeds]
+    records = []
+    for run, seed in zip(runs, seeds, strict=True):
+        metrics = dict(run.metrics)
+        chosen = metrics.get("val_accuracy", -metrics.get("val_loss", float("inf")))
+        metrics["objective"] = chosen if chosen == chosen else -float("inf")
+        if measure:
+            metrics |= measure(run.model, training.load_arrays(recipe, seed))
+        records.append(
+            {"metrics": metrics, "curves": run.curves, "provenance": provenance.current()}
+        )
+    return records
 
 
 def _show(line: str) -> None:

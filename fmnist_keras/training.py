@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from . import data, models
 from .quiet import keras
@@ -39,6 +39,7 @@ class Arrays:
 
     x: object
     y: object
+    column: int
     train: np.ndarray
     parts: dict[str, tuple]
     """Images and targets to evaluate on: "train", "val" (unless there is none) and "test"."""
@@ -131,7 +132,7 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
         parts["val"] = test
     elif len(val):
         parts["val"] = _rows(x, y, val)
-    return Arrays(x, y, train, parts)
+    return Arrays(x, y, recipe.column, train, parts)
 
 
 @functools.lru_cache(maxsize=2)
@@ -283,17 +284,3 @@ def _final_metrics(model, recipe: Recipe, arrays: Arrays, recorder: _Recorder) -
         "diverged": float(recorder.diverged),
         "parameters": model.count_params(),
     }
-
-
-def predictions(model: keras.Model, arrays: Arrays, shown: int = 24) -> dict[str, list]:
-    """A ``measure`` for :meth:`Study.run`: the test set's ``confusion`` matrix (10, 10), true class
-    by row, and its most confident ``mistakes``: [index, predicted class, probability] each."""
-    x, y = arrays.parts["test"]
-    probabilities, y = softmax(outputs(model, x), axis=1), np.asarray(y)
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    confusion = np.zeros((models.CLASSES, models.CLASSES), dtype=int)
-    np.add.at(confusion, (y, predicted), 1)
-    wrong = np.flatnonzero(predicted != y)
-    top = wrong[np.argsort(-confidence[wrong], kind="stable")][:shown]
-    mistakes = [[int(i), int(predicted[i]), float(confidence[i])] for i in top]
-    return {"confusion": confusion.tolist(), "mistakes": mistakes}

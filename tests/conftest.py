@@ -1,0 +1,19 @@
+"""Every test has a results folder of its own; ``small`` is a recipe that trains in a second."""
+
+import pytest
+
+from fmnist_keras.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def results_folder(tmp_path, monkeypatch):
+    """The folder of the journal files, empty."""
+    folder = tmp_path / "results"
+    monkeypatch.setenv("FMNIST_RESULTS", str(folder))
+    monkeypatch.delenv("FMNIST_STORAGE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def small():
+    return Recipe(train_size=500, val_size=500, test_size=500, batch_size=100, epochs=2)

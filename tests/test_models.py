@@ -1,0 +1,245 @@
+"""The networks are those the recipes describe, down to their initial weights and penalties."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fmnist_keras import models
+from fmnist_keras.models import keras
+from fmnist_keras.recipe import ARCHITECTURES, Recipe
+
+
+def build(seed=0, **fields):
+    keras.utils.set_random_seed(seed)
+    return models.build(Recipe(**fields))
+
+
+def weights(model, name):
+    """The kernels, biases, gammas, ... of a model, from input to output."""
+    return [np.asarray(weight) for weight in model.weights if weight.name == name]
+
+
+def kinds(model):
+    return [type(layer).__name__ for layer in model.layers]
+
+
+# Sizes
+
+
+def dense(*widths):
+    return sum((fan_in + 1) * units for fan_in, units in itertools.pairwise(widths))
+
+
+def convolutions(*filters):
+    return sum((9 * below + 1) * above for below, above in itertools.pairwise(filters))
+
+
+VGG_FILTERS = (1, 64, 64, 128, 128, *[256] * 3, *[512] * 6)
+DEEP_FILTERS = (1, 32, 32, 64, 64, 128, 128)
+PARAMETERS = {
+    "Initial NN": 25_450,
+    "Dropout ANN": 25_450,
+    "Deep ANN": dense(784, 32, 32, 32, 10),
+    "Simple CNN": convolutions(1, 32) + dense(14 * 14 * 32, 100, 10),
+    "Dropout CNN": convolutions(1, 32, 64) + dense(7 * 7 * 64, 128, 10),
+    "Deep CNN + BN": convolutions(*DEEP_FILTERS)
+    + dense(3 * 3 * 128, 128, 10)
+    + 4 * (sum(DEEP_FILTERS[1:]) + 128),  # batch normalization
+    "VGG-16": convolutions(*VGG_FILTERS) + dense(512, 512, 512, 10),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_output_of_the_published_rows(name):
+    recipe = ARCHITECTURES[name]
+    model = models.build(recipe)
+    assert model.count_params() == PARAMETERS[name]
+    assert model.input_shape[1:] == ((28, 28, 1) if recipe.convolutional else (784,))
+    assert model.output_shape == (None, 10)
+    assert model.layers[-1].activation is keras.activations.linear  # logits
+
+
+def test_vgg16():
+    plain, normalized = (
+        build(model="vgg16", width=1 / 16, batch_norm=bn) for bn in ("none", "before")
+    )
+    filters = [layer.filters for layer in plain.layers if "Conv" in type(layer).__name__]
+    assert filters == [width // 16 for width in VGG_FILTERS[1:]]
+    assert len(filters) == 13
+    assert kinds(plain).count("Dense") == 3
+    assert kinds(plain).count("BatchNormalization") == 0
+    assert kinds(normalized).count("BatchNormalization") == 13
+    order = kinds(normalized)
+    at = order.index("BatchNormalization")
+    assert order[at - 1 : at + 2] == ["Conv2D", "BatchNormalization", "ReLU"]
+    images = np.random.default_rng(0).random((2, 28, 28, 1), "float32")
+    for model in (plain, normalized):
+        assert model(images).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"])
+def test_width_scales_filters_and_dense_units_alike(name):
+    def sizes(width):
+        layers = build(model=name, width=width).layers[:-1]
+        return [getattr(layer, "filters", getattr(layer, "units", None)) for layer in layers]
+
+    assert sizes(0.25) == [size and size // 4 for size in sizes(1.0)]
+
+
+@pytest.mark.parametrize("units", [(), (16,), (64, 32, 16)])
+def test_hidden_widths(units):
+    model = build(units=units)
+    shapes = [kernel.shape for kernel in weights(model, "kernel")]
+    assert shapes == list(zip((784, *units), (*units, 10), strict=True))
+
+
+def test_the_restore_task_gives_a_column_of_pixels():
+    assert build(task="restore", units=(256, 64)).output_shape == (None, 28)
+
+
+@pytest.mark.parametrize("fields", [{}, {"model": "simple_cnn", "width": 0.125}])
+def test_bfloat16_computes_in_it_and_keeps_the_rest(fields):
+    model = build(precision="bfloat16", **fields)
+    assert model.layers[0].compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    shape = (2, *model.input_shape[1:])
+    assert keras.backend.standardize_dtype(model(np.zeros(shape, "float32")).dtype) == "float32"
+    assert build(**fields).layers[0].compute_dtype == "float32"  # the setting does not leak
+
+
+# Order of the layers
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "order"),
+    [
+        ("none", ["Dense", "Activation", "Dropout"]),
+        ("before", ["Dense", "BatchNormalization", "Activation", "Dropout"]),
+        ("after", ["Dense", "Activation", "BatchNormalization", "Dropout"]),
+    ],
+)
+def test_batch_norm_and_dropout_stand_where_they_should(batch_norm, order):
+    model = build(units=(16, 8), batch_norm=batch_norm, dropout=0.3)
+    assert kinds(model) == [*order, *order, "Dense"]
+    assert {layer.rate for layer in model.layers if hasattr(layer, "rate")} == {0.3}
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_the_activation_is_the_one_named(activation):
+    x = np.linspace(-2, 2, 9, dtype="float32")
+    expected = {"sigmoid": 1 / (1 + np.exp(-x)), "relu": np.maximum(x, 0)}[activation]
+    layer = build(activation=activation).layers[1]
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("constants", "momentum", "epsilon", "slope"),
+    [("keras", 0.99, 1e-3, 0.3), ("torch", 0.9, 1e-5, 0.01)],
+)
+def test_whose_constants_hold(constants, momentum, epsilon, slope):
+    model = build(constants=constants, batch_norm="before", activation="leaky_relu")
+    _, norm, leaky, _ = model.layers
+    assert (norm.momentum, norm.epsilon) == (momentum, epsilon)
+    np.testing.assert_allclose(np.asarray(leaky(np.float32([-2, 3]))), [-2 * slope, 3], rtol=1e-6)
+
+
+# Initial weights
+
+
+def test_torch_initial_weights_are_uniform_by_fan_in():
+    units = (256, 128)
+    model = build(initializer="torch", units=units)
+    for name in ("kernel", "bias"):
+        for fan_in, values in zip((784, *units), weights(model, name), strict=True):
+            limit = fan_in**-0.5
+            assert np.abs(values).max() <= limit
+            if values.size > 100:
+                assert np.abs(values).max() > 0.95 * limit
+                error = 4 * limit / np.sqrt(values.size)  # four standard errors, and more
+                assert values.mean() == pytest.approx(0, abs=error)
+                assert values.std() == pytest.approx(limit / np.sqrt(3), abs=error)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "sd"),
+    [
+        ("glorot_uniform", lambda fan_in, fan_out: np.sqrt(2 / (fan_in + fan_out))),
+        ("glorot_normal", lambda fan_in, fan_out: np.sqrt(2 / (fan_in + fan_out))),
+        ("he_uniform", lambda fan_in, fan_out: np.sqrt(2 / fan_in)),
+        ("he_normal", lambda fan_in, fan_out: np.sqrt(2 / fan_in)),
+        ("normal_0.01", lambda fan_in, fan_out: 0.01),
+    ],
+)
+def test_standard_deviations_of_the_other_initializers(initializer, sd):
+    model = build(initializer=initializer, units=(256, 128))
+    for kernel in weights(model, "kernel")[:2]:
+        assert kernel.mean() == pytest.approx(0, abs=0.02 * sd(*kernel.shape))
+        assert kernel.std() == pytest.approx(sd(*kernel.shape), rel=0.02)
+        if "uniform" in initializer:
+            assert np.abs(kernel).max() < np.sqrt(3) * sd(*kernel.shape)
+        else:
+            assert np.abs(kernel).max() > np.sqrt(3) * sd(*kernel.shape)
+    assert all((bias == 0).all() for bias in weights(model, "bias"))
+
+
+def test_initial_weights_follow_the_seed():
+    first, again, other = (weights(build(seed), "kernel")[0] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).mean() > 0.99
+
+
+# Penalties
+
+
+def known(**fields):
+    """A small network whose biases are not zero."""
+    model = build(units=(8, 4), **fields)
+    generator = np.random.default_rng(0)
+    values = [generator.normal(size=weight.shape) for weight in model.get_weights()]
+    model.set_weights([np.float32(value) for value in values])
+    return model
+
+
+@pytest.mark.parametrize("batch_norm", ["none", "before"])
+@pytest.mark.parametrize("sums", [{"l1": 0.25}, {"l2": 0.5}, {"l1": 0.25, "l2": 0.5}])
+@pytest.mark.parametrize("penalty", ["kernels", "all", "first"])
+def test_l1_and_l2_by_hand(penalty, sums, batch_norm):
+    model = known(penalty=penalty, batch_norm=batch_norm, **sums)
+    kernels, biases = weights(model, "kernel"), weights(model, "bias")
+    assert len(kernels) == 3  # two hidden layers and the output layer
+    chosen = {"kernels": kernels, "all": kernels + biases, "first": kernels[:1]}[penalty]
+    expected = sum(
+        sums.get("l1", 0) * np.abs(values).sum() + sums.get("l2", 0) * np.square(values).sum()
+        for values in chosen
+    )
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_hidden_layers_the_output_layer_is_the_first():
+    model = build(units=(), penalty="first", l1=1.0)
+    expected = np.abs(weights(model, "kernel")[0]).sum()
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_penalty_no_loss():
+    assert build(batch_norm="before").losses == []
+
+
+@pytest.mark.parametrize("batch_norm", ["none", "before", "after"])
+def test_weight_decay_pulls_every_parameter(batch_norm):
+    import tensorflow as tf
+
+    model = known(weight_decay=0.5, batch_norm=batch_norm)
+    variables = [weight.value for weight in model.trainable_weights]
+    assert len(variables) == (6 if batch_norm == "none" else 10)
+    with tf.GradientTape() as tape:
+        penalty = sum(model.losses)
+    for gradient, variable in zip(tape.gradient(penalty, variables), variables, strict=True):
+        np.testing.assert_allclose(gradient, 0.5 * np.asarray(variable), rtol=1e-5)
+
+
+def test_decay_adds_to_the_penalties():
+    both, l2 = known(weight_decay=0.5, l2=0.1), known(l2=0.1)
+    decay = sum(np.square(values).sum() for values in both.get_weights()) * 0.25
+    assert float(sum(both.losses)) == pytest.approx(float(sum(l2.losses)) + decay, rel=1e-5)

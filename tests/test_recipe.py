@@ -1,0 +1,226 @@
+"""A recipe is valid and immutable or an error of one line; its key names the condition."""
+
+import itertools
+
+import pytest
+
+from fmnist_keras.recipe import ARCHITECTURES, KERAS_STUDY, Recipe, RecipeError, check_seeds
+
+OTHER = dict(
+    task="restore", validation="none", val_size=5_000, train_size=1_000, test_size=500,
+    scale="standard", column=13, model="simple_cnn", units=(16, 8), activation="relu",
+    constants="torch", dropout=0.5, batch_norm="after", initializer="he_normal", width=0.5,
+    precision="bfloat16", optimizer="adam", learning_rate=0.1, momentum=0.9, l1=0.01, l2=0.01,
+    penalty="all", weight_decay=0.01, drop_every=10, patience=3, min_delta=0.01, batch_size=64,
+    epochs=5, steps_per_epoch=7,
+)  # fmt: skip
+"""Another value than the default for every field but the name."""
+
+
+def message(function, *args, **options):
+    """The one line of the RecipeError that the call must raise."""
+    with pytest.raises(RecipeError) as caught:
+        function(*args, **options)
+    text = str(caught.value)
+    assert text
+    assert "\n" not in text
+    return text
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("fields", "start", "allowed"),
+    [
+        ({"learning_rat": 0.1}, "learning_rat = 0.1", "did you mean learning_rate?"),
+        ({"unit": (32,)}, "unit = (32,)", "did you mean units?"),
+        ({"zzz": 1}, "zzz = 1", "known names: name, task,"),
+        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3'", "must be a number"),
+        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3'", "write 0.001 or 1.0e-3"),
+        ({"epochs": "5"}, "epochs = '5'", "integer"),
+        ({"epochs": True}, "epochs = True", "integer"),
+        ({"epochs": 2.0}, "epochs = 2.0", "integer"),
+        ({"epochs": None}, "epochs = None", "integer"),
+        ({"learning_rate": True}, "learning_rate = True", "number"),
+        ({"learning_rate": 0}, "learning_rate = 0", "greater than 0"),
+        ({"learning_rate": float("inf")}, "learning_rate = inf", "finite"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan", "finite"),
+        ({"dropout": 1.0}, "dropout = 1.0", "less than 1"),
+        ({"dropout": -0.1}, "dropout = -0.1", "greater than or equal to 0"),
+        ({"l1": -1.0}, "l1 = -1.0", "greater than or equal to 0"),
+        ({"width": 5.0}, "width = 5.0", "less than or equal to 4"),
+        ({"column": 28}, "column = 28", "less than or equal to 27"),
+        ({"test_size": 10_001}, "test_size = 10001", "less than or equal to 10000"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch = 0", "greater than or equal to 1"),
+        ({"units": 32}, "units = 32", "tuple"),
+        ({"units": "32"}, "units = '32'", "tuple"),
+        ({"units": (32, 0)}, "units.1 = 0", "greater than or equal to 1"),
+        ({"units": (0,)}, "units.0 = 0", "greater than or equal to 1"),
+        ({"optimizer": "Adam"}, "optimizer = 'Adam'", "'sgd', 'adam', 'nadam', 'rmsprop' or"),
+        ({"validation": "first"}, "validation = 'first'", "'last', 'random', 'test' or 'none'"),
+        ({"batch_size": 54_001}, "batch_size = 54001", "at most the 54000"),
+        ({"train_size": 100}, "batch_size = 128", "at most the 100"),
+        ({"train_size": 54_001}, "train_size = 54001", "only 54000 images"),
+        ({"val_size": 60_000}, "val_size = 60000", "must leave training images"),
+        ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
+        ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
+        ({"task": "restore", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
+        *(
+            ({"model": model, field: 0.1}, f"model = '{model}'", "are for 'mlp'")
+            for model, field in zip(
+                ("simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"),
+                ("l1", "l2", "weight_decay", "dropout"),
+                strict=True,
+            )
+        ),
+    ],
+)
+def test_errors_name_parameter_value_and_what_is_allowed(fields, start, allowed):
+    text = message(Recipe, **fields)
+    assert text.startswith(f"{start}: ")
+    assert allowed in text
+    assert message(KERAS_STUDY.but, **fields) == text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"batch_size": 54_000},
+        {"train_size": 54_000},
+        {"train_size": 60_000, "validation": "none"},
+        {"batch_size": 60_000, "validation": "test"},
+        {"patience": 3, "validation": "test"},
+        {"momentum": 0.9, "optimizer": "sgd"},
+        {"units": [64, 32]},
+        {"units": ()},
+        {"learning_rate": 1},
+    ],
+)
+def test_what_is_just_allowed(fields):
+    recipe = Recipe(**fields)
+    for name, value in fields.items():
+        assert getattr(recipe, name) == (tuple(value) if name == "units" else value)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "start"),
+    [
+        ([], "seeds = []"),
+        ([3, 1, 3], "seeds = [3, 1, 3]: each seed"),
+        ([0, -1], "seeds[1] = -1"),
+        ([1.5], "seeds[0] = 1.5"),
+        (["1"], "seeds[0] = '1'"),
+        ([True], "seeds[0] = True"),
+        ([2**31], f"seeds[0] = {2**31}"),
+    ],
+)
+def test_bad_seeds(seeds, start):
+    assert message(check_seeds, seeds).startswith(start)
+
+
+def test_good_seeds_keep_their_order():
+    assert check_seeds((5, 0, 2**31 - 1)) == [5, 0, 2**31 - 1]
+
+
+# Making recipes from recipes
+
+
+def test_a_recipe_is_immutable():
+    recipe = Recipe()
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.epochs = 1
+    other = recipe.but(epochs=1)
+    assert (recipe.epochs, other.epochs) == (50, 1)
+    assert other == Recipe(epochs=1)
+    assert len({recipe, other, Recipe()}) == 2
+
+
+def test_vary_is_a_product_in_order():
+    recipes = Recipe(epochs=1).vary(optimizer=["sgd", "adam"], batch_size=(32, 64, 128))
+    pairs = [(recipe.optimizer, recipe.batch_size) for recipe in recipes]
+    assert pairs == list(itertools.product(["sgd", "adam"], [32, 64, 128]))
+    assert {recipe.epochs for recipe in recipes} == {1}
+    assert Recipe(epochs=1).vary() == [Recipe(epochs=1)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "start"),
+    [
+        ({"learning_rate": []}, "learning_rate = []: must be a list of at least one"),
+        ({"learning_rate": 0.1}, "learning_rate = 0.1: must be a list"),
+        ({"optimizer": "adam"}, "optimizer = 'adam': must be a list"),
+        ({"learning_rate": [0.1, "1e-3"]}, "learning_rate = '1e-3': must be a number"),
+        ({"learning_rat": [0.1]}, "learning_rat = 0.1: no parameter has this name"),
+        ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "momentum = 0.9: only"),
+    ],
+)
+def test_vary_validates(choices, start):
+    assert message(Recipe().vary, **choices).startswith(start)
+
+
+# Arithmetic
+
+
+@pytest.mark.parametrize(
+    ("fields", "images", "steps"),
+    [
+        ({}, 54_000, 422),
+        ({"validation": "none"}, 60_000, 469),
+        ({"validation": "test"}, 60_000, 469),
+        ({"validation": "random", "val_size": 10_000, "batch_size": 64}, 50_000, 782),
+        ({"train_size": 1_000, "batch_size": 500}, 1_000, 2),
+        ({"steps_per_epoch": 7}, 54_000, 7),
+    ],
+)
+def test_images_and_steps_of_an_epoch(fields, images, steps):
+    recipe = Recipe(**fields)
+    assert (recipe.train_images, recipe.steps) == (images, steps)
+
+
+def test_the_published_update_counts_of_five_epochs():
+    sizes = {32: 8440, 64: 4220, 128: 2110, 256: 1055, 1024: 265, 54_000: 5}
+    recipes = Recipe(epochs=5).vary(batch_size=list(sizes))
+    assert {recipe.batch_size: recipe.epochs * recipe.steps for recipe in recipes} == sizes
+
+
+# The key
+
+
+def test_the_key_is_stable():
+    """Changing a key orphans every stored result."""
+    assert Recipe().key == "44136fa355b3"
+    recipe = Recipe(optimizer="adam", learning_rate=0.001, epochs=5, units=(64, 32))
+    assert recipe.key == "4f21e07ab1a2"
+
+
+def test_the_key_ignores_the_name_and_how_a_value_was_written():
+    assert Recipe(name="a").key == Recipe(name="b").key == Recipe().key
+    assert Recipe(units=[64]).key == Recipe(units=(64,)).key
+    assert Recipe(learning_rate=1).key == Recipe(learning_rate=1.0).key
+
+
+def test_the_key_changes_with_every_other_field():
+    assert set(OTHER) == set(Recipe.model_fields) - {"name"}
+    keys = {Recipe(**{field: value}).key for field, value in OTHER.items()}
+    assert len(keys | {Recipe().key}) == len(OTHER) + 1
+
+
+# The published rows
+
+
+def test_the_seven_architectures():
+    rows = {
+        "Initial NN": ("mlp", "sgd", 0.01),
+        "Dropout ANN": ("mlp", "adam", 0.001),
+        "Deep ANN": ("mlp", "adam", 0.001),
+        "Simple CNN": ("simple_cnn", "adam", 0.001),
+        "Dropout CNN": ("dropout_cnn", "adam", 0.001),
+        "Deep CNN + BN": ("deep_cnn", "adam", 0.001),
+        "VGG-16": ("vgg16", "adam", 0.001),
+    }
+    found = {n: (r.model, r.optimizer, r.learning_rate) for n, r in ARCHITECTURES.items()}
+    assert found == rows
+    assert all(recipe.name == name for name, recipe in ARCHITECTURES.items())
+    assert {(r.batch_size, r.epochs, r.width) for r in ARCHITECTURES.values()} == {(128, 50, 1.0)}
+    assert len({recipe.key for recipe in ARCHITECTURES.values()}) == 7

@@ -1,0 +1,107 @@
+"""Every replica of a stacked run against ``training.train`` of its seed, curve by curve."""
+
+import numpy as np
+import pytest
+
+from fmnist_keras import replicas, training
+from fmnist_keras.recipe import Recipe
+
+SEEDS = [0, 1, 2]
+SMALL = {"train_size": 1_500, "val_size": 600, "test_size": 500, "epochs": 2, "units": (16,)}
+"""1,500 images leave a smaller last batch at all batch sizes used here."""
+
+FEATURES = {
+    "baseline": {},
+    "no hidden layer": {"units": ()},
+    "deep, XLA": {"units": (24, 12, 8), "activation": "relu", "batch_size": 64, "momentum": 0.9},
+    "batch norm before": {"batch_norm": "before", "activation": "leaky_relu"},
+    "batch norm after, torch": {
+        "batch_norm": "after",
+        "constants": "torch",
+        "activation": "leaky_relu",
+        "batch_size": 32,
+    },
+    "dropout": {"units": (24, 16), "dropout": 0.3, "batch_size": 32},
+    "penalty on kernels": {"l1": 1e-3, "l2": 1e-3},
+    "penalty on all": {"l1": 1e-3, "l2": 1e-2, "penalty": "all", "initializer": "torch"},
+    "penalty on first": {"l2": 1e-2, "penalty": "first"},
+    "weight decay": {"weight_decay": 1e-2, "batch_norm": "before"},
+    "schedule": {"drop_every": 1, "epochs": 3, "learning_rate": 0.1},
+    "adam": {"optimizer": "adam", "learning_rate": 0.001},
+    "adam, torch": {"optimizer": "adam", "learning_rate": 0.001, "constants": "torch"},
+    "nadam": {"optimizer": "nadam", "learning_rate": 0.001},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.001},
+    "adadelta": {"optimizer": "adadelta", "learning_rate": 1.0},
+    "random split": {"validation": "random"},
+    "validation on test": {"validation": "test"},
+    "no validation": {"validation": "none"},
+    "restore": {"task": "restore", "activation": "relu"},
+    "short epochs": {"steps_per_epoch": 7, "epochs": 3},
+    "long epochs": {"steps_per_epoch": 30, "batch_size": 64},
+}
+
+
+def assert_same(stacked: training.Run, single: training.Run) -> None:
+    """Equal up to rounding, which training amplifies: losses to 1e-3, accuracies to 2 images."""
+    for left, right in ((stacked.curves, single.curves), (stacked.metrics, single.metrics)):
+        assert set(left) == set(right)
+        for name in set(left) - {"seconds"}:
+            tolerance = {"atol": 2 / 500} if "accuracy" in name else {"rtol": 1e-3}
+            np.testing.assert_allclose(left[name], right[name], err_msg=name, **tolerance)
+    for left, right in zip(stacked.model.get_weights(), single.model.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-2, atol=1e-3)
+
+
+def both(recipe: Recipe) -> tuple[list[training.Run], list[training.Run]]:
+    stacked = replicas.train_replicas(recipe, SEEDS)
+    single = [training.train(recipe, seed) for seed in SEEDS]
+    for pair in zip(stacked, single, strict=True):
+        assert_same(*pair)
+    return stacked, single
+
+
+@pytest.mark.parametrize("changes", FEATURES.values(), ids=FEATURES)
+def test_replicas_follow_runs_one_at_a_time(changes):
+    both(Recipe(**SMALL | changes))
+
+
+def test_replicas_stop_early_each_at_its_epoch():
+    recipe = Recipe(**SMALL | STOPPING)
+    stacked, _ = both(recipe)
+    stops = [run.metrics["stop_epoch"] for run in stacked]
+    assert len(set(stops)) > 1
+    assert min(stops) < recipe.epochs
+    assert all("restored_test_accuracy" in run.metrics for run in stacked)
+
+
+STOPPING = {"epochs": 12, "patience": 1, "min_delta": 0.02, "learning_rate": 1.0}
+
+
+def test_a_diverged_replica_stops_alone(monkeypatch):
+    compiled, made = training.compiled, []
+
+    def poisoned(recipe):
+        model = compiled(recipe)
+        made.append(model)
+        if len(made) % len(SEEDS) == 2:  # seed 1, both times
+            model.set_weights([1e30 * weight for weight in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(training, "compiled", poisoned)
+    stacked, _ = both(Recipe(**SMALL, activation="relu", patience=2))
+    assert [run.metrics["diverged"] for run in stacked] == [0, 1, 0]
+    assert [run.metrics["stop_epoch"] for run in stacked] == [2, 1, 2]
+
+
+def test_on_epoch_counts_epochs_of_all_together():
+    finished = []
+    replicas.train_replicas(Recipe(**SMALL), [5, 3], on_epoch=finished.append)
+    assert finished == [1, 2]
+
+
+@pytest.mark.parametrize("changes", [{"model": "simple_cnn"}, {"precision": "bfloat16"}])
+def test_what_cannot_be_stacked_is_refused(changes):
+    recipe = Recipe(**changes)
+    assert not replicas.pays(recipe)
+    with pytest.raises(ValueError, match="only a float32 'mlp'"):
+        replicas.train_replicas(recipe, SEEDS)

@@ -1,0 +1,420 @@
+"""Training does what the recipe says, repeatably, and its numbers can be computed otherwise."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fmnist_keras import data, models, training
+from fmnist_keras.models import keras
+from fmnist_keras.recipe import Recipe
+
+
+def initial_weights(recipe, seed):
+    keras.utils.set_random_seed(seed)
+    return [np.asarray(weight) for weight in models.build(recipe).trainable_weights]
+
+
+def trained_weights(recipe, seed):
+    return [np.asarray(weight) for weight in training.train(recipe, seed).model.trainable_weights]
+
+
+def timeless(values):
+    return {name: value for name, value in values.items() if name != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def early():
+    """A run that stopped early, its recipe and its epochs as they were reported."""
+    recipe = Recipe(
+        train_size=500, val_size=500, test_size=1_010, batch_size=100, epochs=40, patience=2,
+        activation="relu", optimizer="adam", learning_rate=0.01,
+    )  # fmt: skip
+    epochs = []
+    return recipe, training.train(recipe, 0, epochs.append), epochs
+
+
+# Repeatability
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"dropout": 0.2, "batch_norm": "before", "units": (32, 16), "validation": "random"},
+        {"model": "simple_cnn", "width": 0.25, "train_size": 300, "epochs": 1},
+    ],
+)
+def test_the_seed_settles_everything(small, fields):
+    recipe = small.but(optimizer="adam", **fields)
+    first, again, other = (training.train(recipe, seed) for seed in (3, 3, 4))
+    assert timeless(first.curves) == timeless(again.curves)
+    assert timeless(first.metrics) == timeless(again.metrics)
+    for one, two in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        assert (one == two).all()
+    assert first.curves["running_loss"] != other.curves["running_loss"]
+    assert first.metrics["test_loss"] != other.metrics["test_loss"]
+
+
+# Metrics and curves
+
+
+def test_a_run_reports_its_epochs(early):
+    _, run, epochs = early
+    assert set(run.curves) == {
+        "running_loss", "running_accuracy", "train_loss", "train_accuracy", "val_loss",
+        "val_accuracy", "seconds",
+    }  # fmt: skip
+    stop = run.metrics["stop_epoch"]
+    assert {len(values) for values in run.curves.values()} == {stop}
+    assert epochs == list(range(1, stop + 1))
+    assert all(a < b for a, b in itertools.pairwise([0, *run.curves["seconds"]]))
+    for name, values in run.curves.items():
+        assert run.metrics[name] == values[-1]
+    assert run.metrics["train_images"] == 500
+    assert run.metrics["steps"] == stop * 5
+    assert run.metrics["parameters"] == 25_450
+    assert run.metrics["diverged"] == 0
+    # learning goes on within an epoch, so its average is worse than what stands at its end
+    assert run.curves["running_loss"][0] > run.curves["train_loss"][0] + 0.1
+
+
+def test_running_accuracy_trains_with_dropout_and_evaluated_accuracy_does_not(small):
+    metrics = training.train(
+        small.but(
+            dropout=0.8, activation="relu", optimizer="adam", learning_rate=0.01, epochs=10, l2=0.01
+        ),
+        0,
+    ).metrics
+    assert metrics["train_accuracy"] > metrics["running_accuracy"] + 0.1
+    assert metrics["running_loss"] > metrics["train_loss"] + 0.1
+
+
+def test_test_metrics_are_those_keras_finds(early):
+    _, run, _ = early
+    images = data.load()
+    x = images.test_images[:1_010].reshape(-1, 784).astype("float32") / 255
+    y = images.test_labels[:1_010].astype("int32")
+    found = run.model.evaluate(x, y, batch_size=101, verbose=0, return_dict=True)
+    assert run.metrics["test_loss"] == pytest.approx(found["loss"], rel=1e-5)
+    assert run.metrics["test_accuracy"] == pytest.approx(found["accuracy"], abs=1e-6)
+    assert 0.6 < found["accuracy"] < 0.9
+
+
+def test_the_batch_mean_gives_a_short_last_batch_full_weight(early):
+    recipe, run, _ = early
+    x, y = training.load_arrays(recipe, 0).parts["test"]
+    right = np.asarray(run.model(x)).argmax(axis=1) == np.asarray(y)
+    batches = []
+    for start in range(0, 1_010, 32):
+        batch = right[start : start + 32]
+        batches.append(sum(batch.tolist()) / len(batch))
+    assert len(batches) == 32
+    assert len(right) % 32
+    assert run.metrics["test_accuracy_batch_mean"] == pytest.approx(sum(batches) / 32, abs=1e-9)
+
+
+def test_scores_by_hand():
+    logits = np.log(np.float32([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2]]))
+    found = training.score(logits + 7, np.array([0, 2, 1]), "classify")
+    expected = -(np.log(0.5) + np.log(0.1) + np.log(0.4)) / 3
+    assert found == {"loss": pytest.approx(expected, rel=1e-5), "accuracy": pytest.approx(1 / 3)}
+    pixels = np.float32([[0.0, 1.0], [0.5, 0.5]])
+    assert training.score(pixels, pixels + np.float32([[0.1, 0], [0, 0.2]]), "restore") == {
+        "loss": pytest.approx(0.05 / 4, rel=1e-5)
+    }
+
+
+@pytest.mark.parametrize("fields", [{}, {"patience": 2}, {"task": "restore"}])
+def test_a_diverged_run_ends_early_and_counts(small, fields):
+    metrics = training.train(small.but(activation="relu", learning_rate=1e20, **fields), 0).metrics
+    assert (metrics["diverged"], metrics["stop_epoch"]) == (1, 1)
+    assert not np.isfinite(metrics["train_loss"])
+    if "task" not in fields:
+        assert 0 <= metrics["test_accuracy"] <= 0.2
+        assert 0 <= metrics["val_accuracy"] <= 0.2
+
+
+# Optimization, step by step
+
+
+@pytest.mark.parametrize("steps_per_epoch", [None, 2])
+@pytest.mark.parametrize(("drop_every", "epochs"), [(1, 3), (2, 5), (3, 6), (4, 4), (5, 3)])
+def test_the_learning_rate_of_every_step(small, drop_every, epochs, steps_per_epoch):
+    recipe = small.but(
+        epochs=epochs, drop_every=drop_every, learning_rate=0.5, steps_per_epoch=steps_per_epoch
+    )
+    optimizer = training.make_optimizer(recipe)
+    weight = keras.Variable(0.0)
+    applied = []
+    for _ in range(epochs * recipe.steps):
+        before = float(weight)
+        optimizer.apply([keras.ops.ones(())], [weight])
+        applied.append(before - float(weight))
+    expected = [0.5 * 0.1 ** (epoch // drop_every) for epoch in range(epochs)]
+    np.testing.assert_allclose(applied, np.repeat(expected, recipe.steps), rtol=1e-3)
+
+
+def test_the_schedule_counts_epochs_of_training(small):
+    recipe = small.but(learning_rate=0.5, drop_every=2)
+    found = {}
+    for epochs in (2, 3):
+        optimizer = training.train(recipe.but(epochs=epochs), 0).model.optimizer
+        found[epochs] = int(optimizer.iterations), float(optimizer.learning_rate)
+    assert found == {2: (10, pytest.approx(0.5)), 3: (15, pytest.approx(0.05))}
+
+
+RMSPROP = pytest.mark.xfail(
+    strict=True, reason="Keras' RMSprop has epsilon inside the square root: 1e-16 gives PyTorch's"
+)
+
+
+def by_torch(optimizer, rate, gradients):
+    """The weight after each gradient, from 0, by the formulas in torch.optim's documentation."""
+    weight = first = second = 0.0
+    path = []
+    for t, gradient in enumerate(gradients, start=1):
+        if optimizer == "sgd":
+            first = 0.9 * first + gradient
+            weight -= rate * first
+        elif optimizer == "rmsprop":
+            second = 0.99 * second + 0.01 * gradient**2
+            weight -= rate * gradient / (second**0.5 + 1e-8)
+        elif optimizer == "adadelta":
+            second = 0.9 * second + 0.1 * gradient**2
+            change = (first + 1e-6) ** 0.5 / (second + 1e-6) ** 0.5 * gradient
+            first = 0.9 * first + 0.1 * change**2
+            weight -= rate * change
+        else:
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            size = (second / (1 - 0.999**t)) ** 0.5 + 1e-8
+            weight -= rate * first / (1 - 0.9**t) / size
+        path.append(weight)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "scale"),
+    [
+        ("sgd", 0.1, 1.0),
+        ("adam", 0.01, 1.0),
+        ("adam", 0.01, 1e-3),
+        ("rmsprop", 0.01, 1.0),
+        pytest.param("rmsprop", 0.01, 1e-3, marks=RMSPROP),
+        ("adadelta", 1.0, 1.0),
+        ("adadelta", 1.0, 1e-3),
+    ],
+)
+def test_torch_constants_give_torchs_steps(optimizer, rate, scale):
+    momentum = 0.9 if optimizer == "sgd" else 0.0
+    recipe = Recipe(constants="torch", optimizer=optimizer, learning_rate=rate, momentum=momentum)
+    gradients = scale * np.random.default_rng(0).normal(size=20)
+    made, weight, path = training.make_optimizer(recipe), keras.Variable(0.0), []
+    for gradient in gradients:
+        made.apply([keras.ops.convert_to_tensor(gradient, "float32")], [weight])
+        path.append(float(weight))
+    expected = by_torch(optimizer, rate, gradients)
+    np.testing.assert_allclose(path, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "nadam", "rmsprop", "adadelta"])
+def test_keras_constants_are_kerass(optimizer):
+    made = training.make_optimizer(Recipe(optimizer=optimizer, learning_rate=0.25))
+    default = keras.optimizers.get(optimizer)
+    expected = default.get_config() | {"learning_rate": 0.25}
+    assert {k: v for k, v in made.get_config().items() if k != "name"} == {
+        k: v for k, v in expected.items() if k != "name"
+    }
+
+
+@pytest.mark.parametrize("fields", [{}, {"batch_norm": "before"}])
+def test_decay_is_coupled(small, fields):
+    plain = small.but(epochs=1, steps_per_epoch=1, learning_rate=0.5, **fields)
+    start = initial_weights(plain, 7)
+    without = trained_weights(plain, 7)
+    decayed = trained_weights(plain.but(weight_decay=0.1), 7)
+    assert len(start) == (6 if fields else 4)
+    for before, one, two in zip(start, without, decayed, strict=True):
+        assert np.abs(one - before).max() > 0
+        np.testing.assert_allclose(two, one - 0.5 * 0.1 * before, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("SGD", {"lr": 0.1}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9}),
+        ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
+        ("Adam", {"lr": 0.001}),
+        ("Adam", {"lr": 0.001, "weight_decay": 0.01}),
+        pytest.param("RMSprop", {"lr": 0.001}, marks=RMSPROP),
+        ("Adadelta", {"lr": 1.0}),
+    ],
+)
+def test_the_same_curve_as_torch(small, optimizer, options):
+    """One update counts as an epoch, so the curve has the loss of every batch: 3 passes of 5."""
+    torch = pytest.importorskip("torch")
+    names = {"lr": "learning_rate"}
+    recipe = small.but(
+        units=(32,), constants="torch", initializer="torch", optimizer=optimizer.lower(),
+        steps_per_epoch=1, epochs=15, **{names.get(k, k): v for k, v in options.items()},
+    )  # fmt: skip
+    start = initial_weights(recipe, 5)
+    run = training.train(recipe, 5)
+    ours = np.array(run.curves["running_loss"])
+
+    net = torch.nn.Sequential(torch.nn.Linear(784, 32), torch.nn.Sigmoid(), torch.nn.Linear(32, 10))
+    with torch.no_grad():
+        for parameter, weight in zip(net.parameters(), start, strict=True):
+            parameter.copy_(torch.tensor(weight.T.copy()))
+    step = getattr(torch.optim, optimizer)(net.parameters(), **options)
+    images = data.load()
+    x = torch.tensor(images.train_images[:500].reshape(500, 784) / np.float32(255))
+    y = torch.tensor(images.train_labels[:500].astype("int64"))
+    theirs = []
+    for epoch in range(3):
+        order = training.epoch_order(np.arange(500), 5, epoch)
+        for rows in torch.tensor(order).split(100):
+            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
+            step.zero_grad()
+            loss.backward()
+            theirs.append(float(loss.detach()))
+            decay = options.get("weight_decay", 0) / 2
+            theirs[-1] += decay * sum(float((p.detach() ** 2).sum()) for p in net.parameters())
+            step.step()
+    assert theirs[-1] < theirs[0] - 0.05
+    np.testing.assert_allclose(ours, theirs, rtol=2e-4)
+
+
+# Stopping early
+
+
+FALLING = [5, 4, 3, 2, 1]
+SEQUENCES = {
+    "falls": FALLING,
+    "rises": FALLING[::-1],
+    "ties": [3, 3, 2, 2, 2, 2],
+    "ties apart": [3, 2, 3, 2, 3, 2, 3],
+    "steps of the least change": [4, 3.5, 3, 2.5, 2, 1.5],
+    "steps below the least change": [4, 3.75, 3.5, 3.25, 3, 2.75, 2.5, 2.25],
+    "not a number": [3, float("nan"), 2, float("nan"), float("nan"), 1],
+    "infinite": [3, float("inf"), 2, float("inf"), float("inf"), float("inf")],
+    "at random": np.random.default_rng(0).normal(size=40).tolist(),
+    "falls at random": (np.random.default_rng(1).normal(size=60) - np.arange(60) / 9).tolist(),
+}
+
+
+@pytest.mark.parametrize("min_delta", [0.0, 0.5])
+@pytest.mark.parametrize("patience", [1, 2, 3])
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_early_stopping_counts_as_keras_does(sequence, patience, min_delta):
+    callback = keras.callbacks.EarlyStopping("val_loss", min_delta, patience, mode="min")
+    callback.set_model(keras.Sequential())
+    callback.model.stop_training = False
+    callback.on_train_begin()
+    ours = training.EarlyStopping(patience, min_delta)
+    for epoch, loss in enumerate(SEQUENCES[sequence]):
+        callback.on_epoch_end(epoch, {"val_loss": loss})
+        better = ours.improved(loss)
+        assert (ours.best, ours.waited) == (callback.best, callback.wait)
+        assert better == (callback.best_epoch == epoch)
+        assert ours.done == callback.model.stop_training
+        if ours.done:
+            break
+
+
+def test_without_patience_nothing_stops():
+    stopping = training.EarlyStopping(None, 0.0)
+    for loss in [1.0] * 100:
+        stopping.improved(loss)
+    assert not stopping.done
+
+
+def test_an_early_stopped_run_keeps_both_ends(early):
+    recipe, run, _ = early
+    metrics, curves = run.metrics, run.curves
+    assert metrics["stop_epoch"] < recipe.epochs
+    assert metrics["stop_epoch"] - metrics["best_epoch"] == recipe.patience
+    best = metrics["best_epoch"] - 1
+    assert curves["val_loss"][best] == min(curves["val_loss"])
+    for name in ("train_loss", "train_accuracy"):
+        assert metrics[f"restored_{name}"] == pytest.approx(curves[name][best], rel=1e-6)
+    assert metrics["restored_test_loss"] != metrics["test_loss"]
+    assert 0.6 < metrics["restored_test_accuracy"] < 0.9
+
+
+def test_restored_metrics_are_those_of_a_run_to_the_best_epoch(early):
+    recipe, run, _ = early
+    shorter = training.train(recipe.but(patience=None, epochs=run.metrics["best_epoch"]), 0).metrics
+    for name in ("test_loss", "test_accuracy"):
+        assert run.metrics[f"restored_{name}"] == pytest.approx(shorter[name], rel=1e-6)
+    assert not any(name.startswith("restored") for name in shorter)
+
+
+# Data
+
+
+@pytest.mark.parametrize("fields", [{}, {"task": "restore"}])
+def test_validation_on_the_test_set(small, fields):
+    run = training.train(small.but(validation="test", epochs=1, **fields), 0)
+    for name in ("loss",) if fields else ("loss", "accuracy"):
+        assert run.curves[f"val_{name}"][-1] == run.metrics[f"test_{name}"]
+
+
+def test_without_validation(small):
+    run = training.train(small.but(validation="none", epochs=1), 0)
+    assert not any(name.startswith("val_") for name in (*run.curves, *run.metrics))
+
+
+@pytest.mark.parametrize(("validation", "same"), [("last", True), ("random", False)])
+def test_whether_the_split_follows_the_seed(small, validation, same):
+    recipe = small.but(validation=validation)
+    one, two = (training.load_arrays(recipe, seed) for seed in (0, 1))
+    assert np.array_equal(one.train, two.train) == same
+    assert np.array_equal(one.parts["val"][0], two.parts["val"][0]) == same
+    assert np.array_equal(one.parts["test"][0], two.parts["test"][0])
+    assert [len(one.parts[part][0]) for part in ("train", "val", "test")] == [500] * 3
+    x, y = one.x, one.y
+    assert np.array_equal(one.parts["train"][0], np.asarray(x)[one.train])
+    assert np.array_equal(one.parts["train"][1], np.asarray(y)[one.train])
+
+
+def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
+    train = np.arange(100, 600)
+    orders = {key: training.epoch_order(train, *key) for key in [(0, 0), (0, 1), (1, 0), (1, 1)]}
+    for order in orders.values():
+        assert sorted(order) == train.tolist()
+    for one, two in itertools.combinations(orders.values(), 2):
+        assert (one == two).mean() < 0.05
+    assert np.array_equal(orders[0, 1], training.epoch_order(train, 0, 1))
+
+
+def test_training_batches_are_the_epochs_in_order(small):
+    recipe = small.but(batch_size=200)
+    arrays = training.load_arrays(recipe, 3)
+    batches = list(itertools.islice(training._batches(arrays, recipe, 3), 6))
+    assert [len(x) for x, _ in batches] == [200, 200, 100] * 2
+    order = np.concatenate([training.epoch_order(arrays.train, 3, epoch) for epoch in (0, 1)])
+    assert np.array_equal(np.concatenate([x for x, _ in batches]), np.asarray(arrays.x)[order])
+    assert np.array_equal(np.concatenate([y for _, y in batches]), np.asarray(arrays.y)[order])
+
+
+@pytest.mark.parametrize("column", [13, 14])
+def test_the_restore_task_hides_the_column_it_asks_for(small, column):
+    arrays = training.load_arrays(small.but(task="restore", column=column), 0)
+    images = data.load()
+    shown = {"train": images.train_images[:500], "val": images.train_images[-500:]}
+    for part, pixels in {**shown, "test": images.test_images[:500]}.items():
+        x, y = (np.asarray(array) for array in arrays.parts[part])
+        expected = pixels.astype("float32") / 255
+        np.testing.assert_allclose(y, expected[:, :, column], rtol=1e-6)
+        expected[:, :, column] = 0
+        np.testing.assert_allclose(x.reshape(-1, 28, 28), expected, rtol=1e-6)
+
+
+def test_the_restore_task_learns(small):
+    recipe = small.but(task="restore", optimizer="adam", learning_rate=0.01, epochs=10)
+    run = training.train(recipe, 0)
+    assert not any("accuracy" in name for name in (*run.curves, *run.metrics))
+    truth = data.load().test_images[:500, :, 14] / 255
+    assert run.metrics["test_loss"] < 0.6 * truth.var(axis=0).mean()  # the column mean's error
