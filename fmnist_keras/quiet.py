@@ -1,6 +1,7 @@
 """Imports Keras without the lines that TensorFlow's C++ libraries write to stderr while they load:
 no environment variable reaches what is logged before their logger is set up."""
 
+import logging
 import os
 from contextlib import contextmanager
 
@@ -21,5 +22,7 @@ with _silent_stderr():
     import keras
 
     keras.ops.ones(1)  # the rest of the noise comes with the first tensor
+
+logging.getLogger("tensorflow").setLevel("ERROR")  # each run is a new graph: retracing is meant
 
 __all__ = ["keras"]

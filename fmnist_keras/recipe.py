@@ -66,7 +66,7 @@ def check(kind: Any, name: str, value: Any) -> Any:
 
 def check_seeds(seeds: list[int]) -> list[int]:
     """Return the seeds; raise RecipeError unless they are distinct integers, at least one."""
-    seeds = check(Seeds, "seeds", list(seeds))
+    seeds = check(Seeds, "seeds", list(seeds) if isinstance(seeds, tuple | range) else seeds)
     if len(set(seeds)) < len(seeds):
         raise RecipeError(f"seeds = {seeds!r}: each seed may stand there once")
     return seeds
@@ -160,6 +160,8 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"model = {self.model!r}: l1, l2, weight_decay and dropout are for 'mlp'"
             )
+        if self.convolutional and self.initializer == "torch":
+            raise ValueError("initializer = 'torch': is for model = 'mlp'")
         if self.task == "restore" and self.model != "mlp":
             raise ValueError(f"model = {self.model!r}: the restore task is for 'mlp'")
         return self

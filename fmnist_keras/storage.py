@@ -82,6 +82,7 @@ def alive(trial: FrozenTrial) -> bool:
     if worker["host"] != socket.gethostname():
         return time.time() - worker["at"] < SILENT_SECONDS
     try:
-        return psutil.Process(worker["pid"]).create_time() == worker["born"]
+        process = psutil.Process(worker["pid"])
+        return process.create_time() == worker["born"] and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

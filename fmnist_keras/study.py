@@ -174,7 +174,7 @@ class Study:
             return False
 
     def _work(self, trials: list[FrozenTrial], jobs: dict, measure: Callable | None) -> None:
-        """Train and store claimed trials of one recipe. An error or interrupt frees them at once."""
+        """Train and store claimed trials of one recipe; an error or interrupt frees them."""
         recipe, _ = jobs[trials[0].user_attrs["job"]]
         seeds = [trial.user_attrs["seed"] for trial in trials]
         if _stackable(recipe):  # the same stack whatever is missing of it: the same numbers
@@ -201,7 +201,7 @@ def _job_key(recipe: Recipe, seed: int, measure: Callable | None) -> str:
 
 
 def _together(queued: list[FrozenTrial], jobs: dict) -> list[FrozenTrial]:
-    """Waiting trials to train at once: all of the first one's recipe, where seeds can be stacked."""
+    """Waiting trials to train at once: all of the first one's recipe where seeds can be stacked."""
     if not queued or not _stackable(recipe := jobs[queued[0].user_attrs["job"]][0]):
         return queued[:1]
     return [trial for trial in queued if jobs[trial.user_attrs["job"]][0].key == recipe.key]

@@ -8,20 +8,17 @@ its own) and, for a random split, which images are held out. Nothing here knows 
 import functools
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import log_softmax
 
 from . import data, models
 from .quiet import keras
 from .recipe import Recipe
+from .records import Record, final_scores, score
 
 CNN_EVALUATED_TRAIN_IMAGES = 6_000
 """Evaluating a CNN on all it trained on would cost a third of the epoch again."""
-BATCH_MEAN_SIZE = 32
-"""Batch size of the MLP report, which averaged its test accuracy over batches, unweighted."""
 
 
 @dataclass
@@ -45,11 +42,11 @@ class Arrays:
     """Images and targets to evaluate on: "train", "val" (unless there is none) and "test"."""
 
 
-def train(recipe: Recipe, seed: int, on_epoch: Callable[[int], None] | None = None) -> Run:
+def train(recipe: Recipe, seed: int) -> Run:
     """Train ``recipe`` at ``seed`` and evaluate it; the same seed gives the same numbers, bit for
     bit, on the same machine.
 
-    ``on_epoch`` is called with the number of finished epochs. Running metrics are Keras' own,
+    Running metrics are Keras' own,
     averaged while the epoch trains (dropout on, penalties in the loss); evaluated ones are measured
     after it. The test set is evaluated once, at the end. A run whose loss is no longer finite stops
     there and counts: its metrics say ``diverged`` 1 and hold what the network does in that state.
@@ -58,7 +55,7 @@ def train(recipe: Recipe, seed: int, on_epoch: Callable[[int], None] | None = No
     keras.utils.set_random_seed(seed)
     model = compiled(recipe)
     arrays = load_arrays(recipe, seed)
-    recorder = _Recorder(recipe, arrays, on_epoch)
+    recorder = _Recorder(recipe, arrays)
     model.fit(
         _batches(arrays, recipe, seed),
         epochs=recipe.epochs,
@@ -67,7 +64,8 @@ def train(recipe: Recipe, seed: int, on_epoch: Callable[[int], None] | None = No
         shuffle=False,  # the pipeline has shuffled already
         verbose=0,
     )
-    return Run(_final_metrics(model, recipe, arrays, recorder), dict(recorder.curves), model)
+    metrics = final_metrics(model, arrays, recorder.record)
+    return Run(metrics, recorder.record.curves, model)
 
 
 def compiled(recipe: Recipe) -> keras.Model:
@@ -90,7 +88,7 @@ TORCH_CONSTANTS = {
     "sgd": {},
     "adam": {"epsilon": 1e-8},
     "nadam": {"epsilon": 1e-8},
-    "rmsprop": {"rho": 0.99, "epsilon": 1e-8},
+    "rmsprop": {"rho": 0.99, "epsilon": 1e-16},  # Keras adds it under the root, PyTorch outside
     "adadelta": {"rho": 0.9, "epsilon": 1e-6},
 }
 """PyTorch's defaults where they differ from Keras' (torch.optim's documentation, 2.13)."""
@@ -123,8 +121,7 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     x, y, x_test, y_test = _tensors(
         recipe.task, not recipe.convolutional, recipe.scale, recipe.column
     )
-    split = "none" if recipe.validation == "test" else recipe.validation
-    train, val = data.split_indices(len(x), split, recipe.val_size, seed, recipe.train_size)
+    train, val = split(recipe, len(x), seed)
     test = x_test[: recipe.test_size], y_test[: recipe.test_size]
     shown = train[:CNN_EVALUATED_TRAIN_IMAGES] if recipe.convolutional else train
     parts = {"train": _rows(x, y, shown), "test": test}
@@ -133,6 +130,12 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     elif len(val):
         parts["val"] = _rows(x, y, val)
     return Arrays(x, y, recipe.column, train, parts)
+
+
+def split(recipe: Recipe, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training and of the held-out images, the latter empty where none are."""
+    validation = "none" if recipe.validation == "test" else recipe.validation
+    return data.split_indices(images, validation, recipe.val_size, seed, recipe.train_size)
 
 
 @functools.lru_cache(maxsize=2)
@@ -173,6 +176,25 @@ def _batches(arrays: Arrays, recipe: Recipe, seed: int):
     )
 
 
+class _Recorder(keras.callbacks.Callback):
+    """Fills the record: times the epochs without their evaluation, and stops a run that ends."""
+
+    def __init__(self, recipe: Recipe, arrays: Arrays) -> None:
+        super().__init__()
+        self.record, self.arrays = Record(recipe), arrays
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self.started
+        row = {f"running_{name}": float(value) for name, value in logs.items()}
+        for part in ("train", "val"):
+            if part in self.arrays.parts:
+                row |= evaluate(self.model, self.arrays, part)
+        self.model.stop_training = self.record.add(row, seconds, self.model.get_weights)
+
+
 def outputs(model: keras.Model, x) -> np.ndarray:
     """Raw outputs (n, 10) or (n, 28), float32: of flat vectors in one batch, of images in chunks
     that keep a CNN's feature maps small."""
@@ -181,106 +203,22 @@ def outputs(model: keras.Model, x) -> np.ndarray:
     return np.concatenate(chunks)
 
 
-def score(logits: np.ndarray, targets: np.ndarray, task: str) -> dict[str, float]:
-    """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10); for the restore task the mean
-    squared error of pixels (n, 28) in the recipe's scale."""
-    if task == "restore":
-        return {"loss": float(np.mean(np.square(logits - targets)))}
-    loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()
-    return {"loss": float(loss), "accuracy": float(np.mean(logits.argmax(axis=1) == targets))}
-
-
-class EarlyStopping:
-    """Counts the epochs since the validation loss last fell by more than ``min_delta`` below the
-    best so far, as Keras' callback of that name does; ``done`` once they reach ``patience``."""
-
-    def __init__(self, patience: int | None, min_delta: float) -> None:
-        self.patience, self.min_delta = patience, min_delta
-        self.best, self.waited = float("inf"), 0
-
-    def improved(self, val_loss: float) -> bool:
-        """Take note of one more epoch; return whether it is the best so far."""
-        better = val_loss < self.best - self.min_delta
-        self.best, self.waited = (val_loss, 0) if better else (self.best, self.waited + 1)
-        return better
-
-    @property
-    def done(self) -> bool:
-        return self.patience is not None and self.waited >= self.patience
-
-
-class _Recorder(keras.callbacks.Callback):
-    """Keeps the curves, times the epochs without their evaluation, stops what has diverged."""
-
-    def __init__(self, recipe: Recipe, arrays: Arrays, on_epoch: Callable | None) -> None:
-        super().__init__()
-        self.recipe, self.arrays, self.on_epoch = recipe, arrays, on_epoch
-        self.curves: dict[str, list[float]] = {}
-        self.diverged, self.seconds = False, 0.0
-        self.stopping = EarlyStopping(recipe.patience, recipe.min_delta)
-        self.best_weights: list[np.ndarray] | None = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds += time.perf_counter() - self.started
-        row = {f"running_{name}": float(value) for name, value in logs.items()}
-        for part in ("train", "val"):
-            if part in self.arrays.parts:
-                row |= evaluate(self.model, self.recipe, self.arrays, part)
-        row["seconds"] = self.seconds
-        for name, value in row.items():
-            self.curves.setdefault(name, []).append(value)
-        if not np.isfinite(row["train_loss"]):
-            self.diverged = self.model.stop_training = True
-        elif self.recipe.patience:
-            if self.stopping.improved(row["val_loss"]):
-                self.best_weights = self.model.get_weights()
-            self.model.stop_training = self.stopping.done
-        if self.on_epoch:
-            self.on_epoch(epoch + 1)
-
-
-def evaluate(model: keras.Model, recipe: Recipe, arrays: Arrays, part: str) -> dict[str, float]:
+def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
     """Score the model on one part of the data; the names carry the part: ``val_loss``, …"""
     x, y = arrays.parts[part]
-    scores = score(outputs(model, x), np.asarray(y), recipe.task)
+    scores = score(outputs(model, x), np.asarray(y))
     return {f"{part}_{name}": value for name, value in scores.items()}
 
 
-def final_scores(raw: np.ndarray, targets: np.ndarray, task: str) -> dict[str, float]:
-    """The test set's scores of outputs ``raw``, with the batch mean of the accuracy beside it."""
-    scores = {f"test_{name}": value for name, value in score(raw, targets, task).items()}
-    if task == "classify":
-        right = raw.argmax(axis=1) == targets
-        starts = range(0, len(right), BATCH_MEAN_SIZE)
-        batches = [right[start : start + BATCH_MEAN_SIZE].mean() for start in starts]
-        scores["test_accuracy_batch_mean"] = float(np.mean(batches))
-    return scores
-
-
-def _final_metrics(model, recipe: Recipe, arrays: Arrays, recorder: _Recorder) -> dict[str, float]:
-    curves = recorder.curves
-    metrics = {name: values[-1] for name, values in curves.items()}
+def final_metrics(model: keras.Model, arrays: Arrays, record: Record) -> dict[str, float]:
+    """The metrics of a finished run: its record's summary and its scores on the test set; for an
+    early-stopped run also the ``restored_`` ones, as its best epoch left the weights."""
     x, y = arrays.parts["test"]
-    metrics |= final_scores(outputs(model, x), np.asarray(y), recipe.task)
-    if recorder.best_weights:  # the early-stopped run also as its best epoch left it
+    metrics = record.summary() | final_scores(outputs(model, x), np.asarray(y))
+    if record.best_weights:
         last = model.get_weights()
-        model.set_weights(recorder.best_weights)
-        restored = evaluate(model, recipe, arrays, "test") | evaluate(
-            model, recipe, arrays, "train"
-        )
+        model.set_weights(record.best_weights)
+        restored = evaluate(model, arrays, "test") | evaluate(model, arrays, "train")
         metrics |= {f"restored_{name}": value for name, value in restored.items()}
         model.set_weights(last)
-    stop_epoch = len(curves["running_loss"])
-    val_loss = curves.get("val_loss", [])
-    best = int(np.nanargmin(val_loss)) + 1 if np.isfinite(val_loss).any() else stop_epoch
-    return metrics | {
-        "train_images": len(arrays.train),
-        "steps": stop_epoch * recipe.steps,
-        "stop_epoch": stop_epoch,
-        "best_epoch": best,
-        "diverged": float(recorder.diverged),
-        "parameters": model.count_params(),
-    }
+    return metrics | {"train_images": len(arrays.train), "parameters": model.count_params()}

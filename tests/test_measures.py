@@ -21,7 +21,7 @@ def test_predictions_count_every_test_image_and_rank_mistakes_by_confidence(clas
     labels = np.asarray(arrays.parts["test"][1])
     confusion = np.array(found["confusion"])
     assert confusion.sum(axis=1).tolist() == np.bincount(labels, minlength=10).tolist()
-    accuracy = training.evaluate(model, KERAS_STUDY, arrays, "test")["test_accuracy"]
+    accuracy = training.evaluate(model, arrays, "test")["test_accuracy"]
     assert np.trace(confusion) / len(labels) == pytest.approx(accuracy)
     confidence = [probability for *_, probability in found["mistakes"]]
     assert len(confidence) == 10
@@ -49,7 +49,7 @@ def test_pruning_removes_the_smallest_weights(classifier):
     kernels = np.concatenate([saved[0].ravel(), saved[2].ravel()])
     limit = np.quantile(np.abs(kernels), 0.9)
     model.set_weights([np.where(np.abs(w) < limit, 0, w) if w.ndim == 2 else w for w in saved])
-    expected = training.evaluate(model, KERAS_STUDY, arrays, "test")["test_accuracy"]
+    expected = training.evaluate(model, arrays, "test")["test_accuracy"]
     model.set_weights(saved)
     assert found["pruned_90"] == pytest.approx(expected)
 

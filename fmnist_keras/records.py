@@ -1,0 +1,88 @@
+"""What a run leaves: curves epoch by epoch, when it ends, and its scores; all without Keras."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import log_softmax
+
+from .recipe import Recipe
+
+BATCH_MEAN_SIZE = 32
+"""Batch size of the MLP report, which averaged its test accuracy over batches, unweighted."""
+
+
+class EarlyStopping:
+    """Counts the epochs since the validation loss last fell by more than ``min_delta`` below the
+    best so far, as Keras' callback of that name does; ``done`` once they reach ``patience``."""
+
+    def __init__(self, patience: int | None, min_delta: float) -> None:
+        self.patience, self.min_delta = patience, min_delta
+        self.best, self.epoch, self.best_epoch = float("inf"), 0, 0
+
+    def improved(self, val_loss: float) -> bool:
+        """Take note of one more epoch; return whether it is the best so far."""
+        self.epoch += 1
+        better = val_loss < self.best - self.min_delta
+        if better:
+            self.best, self.best_epoch = val_loss, self.epoch
+        return better
+
+    @property
+    def done(self) -> bool:
+        return self.patience is not None and self.epoch - self.best_epoch >= self.patience
+
+
+class Record:
+    """The curves of a run while it trains. ``diverged``: its loss is no longer finite;
+    ``best_weights``: those of the best epoch, kept where the recipe stops early."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.curves, self.seconds = recipe, {}, 0.0
+        self.stopping = EarlyStopping(recipe.patience, recipe.min_delta)
+        self.best_weights: list[np.ndarray] | None = None
+        self.diverged = False
+
+    def add(self, row: dict[str, float], seconds: float, weights: Callable[[], list]) -> bool:
+        """Add an epoch's metrics and training time; return whether the run ends with it."""
+        self.seconds += seconds
+        for name, value in {**row, "seconds": self.seconds}.items():
+            self.curves.setdefault(name, []).append(value)
+        self.diverged = not np.isfinite(row["train_loss"])
+        if self.recipe.patience and not self.diverged and self.stopping.improved(row["val_loss"]):
+            self.best_weights = weights()
+        return self.diverged or self.stopping.done
+
+    def summary(self) -> dict[str, float]:
+        """Last value of every curve, updates made, and the epochs at which the run stopped and was
+        best: by the rule that stops it, or else by its lowest validation loss."""
+        stop_epoch = best = len(self.curves["running_loss"])
+        if self.best_weights:
+            best = self.stopping.best_epoch
+        elif np.isfinite(val_loss := self.curves.get("val_loss", [])).any():
+            best = int(np.nanargmin(val_loss)) + 1
+        return {name: values[-1] for name, values in self.curves.items()} | {
+            "steps": stop_epoch * self.recipe.steps,
+            "stop_epoch": stop_epoch,
+            "best_epoch": best,
+            "diverged": float(self.diverged),
+        }
+
+
+def score(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10) for labels (n,); where targets
+    are pixels (n, 28), the mean squared error in the recipe's scale."""
+    if targets.ndim == 2:
+        return {"loss": float(np.mean(np.square(logits - targets)))}
+    loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()
+    return {"loss": float(loss), "accuracy": float(np.mean(logits.argmax(axis=1) == targets))}
+
+
+def final_scores(raw: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """The test set's scores of outputs ``raw``, with the batch mean of the accuracy beside it."""
+    scores = {f"test_{name}": value for name, value in score(raw, targets).items()}
+    if targets.ndim == 1:
+        right = raw.argmax(axis=1) == targets
+        starts = range(0, len(right), BATCH_MEAN_SIZE)
+        batches = [right[start : start + BATCH_MEAN_SIZE].mean() for start in starts]
+        scores["test_accuracy_batch_mean"] = float(np.mean(batches))
+    return scores
