@@ -23,7 +23,7 @@ def current() -> dict[str, str]:
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": backend,
-        "device": f"{_device()}, {os.cpu_count()} cores",
+        "device": f"{_device()}, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads",
         "commit": _commit(),
     }
 

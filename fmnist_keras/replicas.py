@@ -54,7 +54,7 @@ def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
     stack, splits = Stack(models, recipe), [_split(recipe, arrays, seed) for seed in seeds]
     train_epoch = stack.epoch_function(arrays.x, arrays.y)
     evaluate = _evaluator(stack, recipe, arrays, splits)
-    batches = [_batches(split["train"], recipe, k) for split, k in zip(splits, seeds, strict=True)]
+    batches = [_batches(recipe, len(arrays.x), seed) for seed in seeds]
     records = [Record(recipe) for _ in seeds]
     running = dict(enumerate(records))
     for epoch in range(recipe.epochs):
@@ -86,16 +86,18 @@ def _run(recipe: Recipe, seed: int, model: keras.Model, record: Record) -> Run:
 
 
 def _split(recipe: Recipe, arrays: Arrays, seed: int) -> dict[str, np.ndarray]:
-    """One replica's rows of "train" and, if there is one, "val"; the rows of the test set, where
-    that serves as validation, come after those of the training images."""
+    """One replica's rows to evaluate: "train" and, if there is one, "val"; those of the test set,
+    where that serves as validation, come after those of the training images."""
     images = len(arrays.x)
     train, val = training.split(recipe, images, seed)
     val = images + np.arange(recipe.test_size) if recipe.validation == "test" else val
-    return {"train": train, "val": val} if len(val) else {"train": train}
+    shown = {"train": train[: training.EVALUATED_TRAIN_IMAGES], "val": val}
+    return {part: rows for part, rows in shown.items() if len(rows)}
 
 
-def _batches(train: np.ndarray, recipe: Recipe, seed: int) -> Iterator[np.ndarray]:
+def _batches(recipe: Recipe, images: int, seed: int) -> Iterator[np.ndarray]:
     """The rows of each batch of one replica, pass after pass over its images, without end."""
+    train, _ = training.split(recipe, images, seed)
     for number in itertools.count():
         order = training.epoch_order(train, seed, number)
         yield from np.split(order, range(recipe.batch_size, len(order), recipe.batch_size))
@@ -110,21 +112,24 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
 
 
 def _evaluator(stack: "Stack", recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
-    """A function of some replicas' numbers that scores each after an epoch. Every image that any
-    replica is scored on goes through all replicas at once."""
+    """A function of some replicas' numbers that scores each after an epoch. Where all are scored
+    on the same images, these go through the first layers as one wide product."""
     x, y = arrays.x, np.asarray(arrays.y)
     if recipe.validation == "test":
         x = keras.ops.concatenate([x, arrays.parts["test"][0]])
         y = np.concatenate([y, arrays.parts["test"][1]])
-    used = np.unique(np.concatenate([rows for split in splits for rows in split.values()]))
+    rows = np.stack([np.concatenate(list(split.values())) for split in splits])
+    shared = rows[0] if (rows == rows[0]).all() else rows
 
     def evaluate(replicas) -> dict[int, dict[str, float]]:
-        raw, scores = stack.outputs(x, used), {k: {} for k in replicas}
+        raw, scores = stack.outputs(x, shared), {k: {} for k in replicas}
         for k, row in scores.items():
-            for part, rows in splits[k].items():
-                places = np.searchsorted(used, rows)
-                found = score(raw[k, places], y[rows])
+            start = 0
+            for part, part_rows in splits[k].items():
+                end = start + len(part_rows)
+                found = score(raw[k, start:end], y[part_rows])
                 row |= {f"{part}_{name}": value for name, value in found.items()}
+                start = end
         return scores
 
     return evaluate
@@ -201,9 +206,12 @@ class Stack:
         return [losses, keras.ops.mean(right, axis=1)]
 
     def outputs(self, x, rows: np.ndarray) -> np.ndarray:
-        """Outputs (K, rows, outputs) of all replicas for the same rows of the images x."""
-        starts = range(0, len(rows), EVALUATED_AT_ONCE)
-        chunks = [self.evaluate(x, rows[start : start + EVALUATED_AT_ONCE]) for start in starts]
+        """Outputs (K, n, outputs) of all replicas for rows of the images x: the same (n,) for all,
+        or each its own (K, n)."""
+        starts = range(0, rows.shape[-1], EVALUATED_AT_ONCE)
+        chunks = [
+            self.evaluate(x, rows[..., start : start + EVALUATED_AT_ONCE]) for start in starts
+        ]
         return np.concatenate(chunks, axis=1)
 
 

@@ -5,6 +5,7 @@ before the model is built), the order of the images (a permutation per epoch fro
 its own) and, for a random split, which images are held out. Nothing here knows of figures.
 """
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -17,8 +18,9 @@ from .quiet import keras
 from .recipe import Recipe
 from .records import Record, final_scores, score
 
-CNN_EVALUATED_TRAIN_IMAGES = 6_000
-"""Evaluating a CNN on all it trained on would cost a third of the epoch again."""
+EVALUATED_TRAIN_IMAGES = 10_000
+"""Training metrics evaluated after each epoch use the first so many of the run's training images:
+all of them would cost a third of the epoch again. Final ones use all, but for a CNN."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Arrays:
     column: int
     train: np.ndarray
     parts: dict[str, tuple]
-    """Images and targets to evaluate on: "train", "val" (unless there is none) and "test"."""
+    """Images and targets to evaluate on: "train" (a part), "val" (unless none) and "test"."""
 
 
 def train(recipe: Recipe, seed: int) -> Run:
@@ -123,8 +125,7 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     )
     train, val = split(recipe, len(x), seed)
     test = x_test[: recipe.test_size], y_test[: recipe.test_size]
-    shown = train[:CNN_EVALUATED_TRAIN_IMAGES] if recipe.convolutional else train
-    parts = {"train": _rows(x, y, shown), "test": test}
+    parts = {"train": _rows(x, y, train[:EVALUATED_TRAIN_IMAGES]), "test": test}
     if recipe.validation == "test":
         parts["val"] = test
     elif len(val):
@@ -213,8 +214,12 @@ def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
 def final_metrics(model: keras.Model, arrays: Arrays, record: Record) -> dict[str, float]:
     """The metrics of a finished run: its record's summary and its scores on the test set; for an
     early-stopped run also the ``restored_`` ones, as its best epoch left the weights."""
+    if not record.recipe.convolutional:
+        parts = arrays.parts | {"train": _rows(arrays.x, arrays.y, arrays.train)}
+        arrays = dataclasses.replace(arrays, parts=parts)
     x, y = arrays.parts["test"]
-    metrics = record.summary() | final_scores(outputs(model, x), np.asarray(y))
+    metrics = record.summary() | evaluate(model, arrays, "train")
+    metrics |= final_scores(outputs(model, x), np.asarray(y))
     if record.best_weights:
         last = model.get_weights()
         model.set_weights(record.best_weights)
