@@ -27,6 +27,7 @@ LABELS = {
     "train_accuracy": "training accuracy (evaluated)",
     "train_loss": "training loss (evaluated)",
     "running_accuracy": "training accuracy (running)",
+    "running_loss": "training loss (running)",
     "learning_rate": "learning rate",
     "batch_size": "batch size",
 }
@@ -123,8 +124,8 @@ def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt
 def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int = 8) -> Figure:
     """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each."""
     rows = -(-len(pictures) // columns)
-    height = 1.05 if titles is None else 1.3
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.05, rows * height))
+    width, height = (1.05, 1.05) if titles is None else (1.25, 1.45)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * height))
     low, high = np.min(pictures), np.max(pictures)
     for axis in axes.flat:
         axis.set_axis_off()

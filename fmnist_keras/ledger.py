@@ -182,9 +182,16 @@ def _compare(row: Published, runs: pd.DataFrame, values: Mapping[str, Any]) -> d
     elif len(ours) == 1:
         measured, verdict = f"{ours[0]:.{digits}f}", "one seed, no interval"
     else:
-        mean, _, top = interval(ours)
-        low, high = prediction_interval(ours, 0 if row.bound else row.rounding)
-        measured = f"{mean:.{digits}f} ± {top - mean:.{digits}f}"
+        rounding = 0 if row.bound else row.rounding
+        if row.unit == "rate":  # positive, and searched on a log scale: so are its intervals
+            mean, _, top = 10 ** np.array(interval(np.log10(ours)))
+            low, high = 10 ** np.array(prediction_interval(np.log10(ours)))
+            low, high = low - rounding / 2, high + rounding / 2
+            measured = f"{mean:.{digits}f} ×÷ {top / mean:.1f}"
+        else:
+            mean, _, top = interval(ours)
+            low, high = prediction_interval(ours, rounding)
+            measured = f"{mean:.{digits}f} ± {top - mean:.{digits}f}"
         new_run, verdict = f"{low:.{digits}f} to {high:.{digits}f}", _judge(row, low, high)
     line = dict(id=row.id, condition=row.condition, quantity=row.quantity, published=row.printed)
     line |= {"measured": measured, "n": len(ours), "one new run": new_run}
@@ -202,7 +209,8 @@ def table(
     ``train_images`` and metrics (accuracies as fractions). ``values``: for each derived number, one
     value per seed (or seed -> value) in the number's unit. Facts are left out: see :func:`facts`.
 
-    measured: mean ± half the 95 % confidence interval. one new run: the 95 % prediction interval.
+    measured: mean ± half the 95 % confidence interval (of a learning rate: geometric mean, and the
+    factor that bounds its interval). one new run: the 95 % prediction interval.
     verdict: could a new run have given the published number? "too wide to tell" where the interval
     holds it but exceeds the tolerance; always "not tested at full protocol" where the runs left the
     published one. ValueError: no runs, several recipes, a seed twice, a missing column, or

@@ -19,11 +19,11 @@ def current() -> dict[str, str]:
     packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
     installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
     versions = [f"{name} {installed[name]}" for name in packages if name in installed]
-    backend = keras.backend.backend()
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count())
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
-        "backend": backend,
-        "device": f"{_device()}, {os.environ.get('TF_NUM_INTRAOP_THREADS', os.cpu_count())} threads",
+        "backend": keras.backend.backend(),
+        "device": f"{_device()}, {threads} threads",
         "commit": _commit(),
     }
 

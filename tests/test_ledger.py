@@ -450,3 +450,16 @@ def test_facts():
 def test_only_facts_are_facts(name):
     with pytest.raises(ValueError, match=r"not the id of a fact|no published number"):
         ledger.facts({name: 1})
+
+
+def test_a_learning_rate_is_compared_on_a_log_scale():
+    row = ledger.published()["K-S3-bestlr"]
+    settings = {key: value for key, value in row.protocol.items() if key != "train_size"}
+    settings["units"] = tuple(settings["units"])
+    seeds = [{"recipe": "a", "seed": seed, "train_images": 54_000, **settings} for seed in range(3)]
+    line = ledger.table(pd.DataFrame(seeds), row.id, values={row.id: [0.5, 1.0, 2.0]}).iloc[0]
+    half = stats.t.ppf(0.975, 2) * np.log10(2)
+    low, high = (float(text) for text in line["one new run"].split(" to "))
+    assert low == pytest.approx(10 ** (-half * np.sqrt(4 / 3)) - row.rounding / 2, abs=1e-4)
+    assert high == pytest.approx(10 ** (half * np.sqrt(4 / 3)) + row.rounding / 2, abs=1e-4)
+    assert line["measured"] == f"1.0000 ×÷ {10 ** (half / np.sqrt(3)):.1f}"
