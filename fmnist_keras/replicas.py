@@ -150,6 +150,9 @@ class Stack:
         self.trainable = [weight for weight in self.weights if weight.trainable]
         self.optimizer = training.make_optimizer(recipe)
         self.optimizer.build(self.trainable)
+        if recipe.optimizer != "sgd":
+            # XLA fuses the many elementwise operations; all else it would only slow down.
+            self.update = tf.function(self.update, jit_compile=True)
         self.evaluate = tf.function(lambda x, rows: self(tf.gather(x, rows), training=False))
 
     def weights_of(self, k: int) -> list[np.ndarray]:
@@ -159,8 +162,15 @@ class Stack:
     def __call__(self, x, training: bool):
         """Outputs (K, B, outputs) of images (K, B, 784), or of images (B, 784) that all share."""
         for alike, weights in self.layers:
-            x = _call(alike, weights, x, training)
+            if training and isinstance(alike[0], layers.Dropout):
+                x = x * _masks(alike, keras.ops.shape(x)[1:], self.optimizer.iterations)
+            else:
+                x = _call(alike[0], weights, x, training)
         return x
+
+    def update(self, gradients: list) -> None:
+        """Let the optimizer change the weights."""
+        self.optimizer.apply(gradients, self.trainable)
 
     def epoch_function(self, x, y) -> Callable:
         """A function of an epoch's rows (K, images) and its batches' bounds (steps + 1,) that
@@ -168,16 +178,12 @@ class Stack:
         import tensorflow as tf
 
         names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
-        # XLA makes small batches up to 1.5 times faster and large ones slower; its dropout masks
-        # would not be those of the models.
-        compiled = self.recipe.batch_size <= 64 and not self.recipe.dropout
-        update = tf.function(self._step, jit_compile=compiled)
 
         def epoch(rows, bounds):
             sums = [tf.zeros(len(rows)) for _ in names]
             for step in tf.range(len(bounds) - 1):
                 batch = rows[:, bounds[step] : bounds[step + 1]]
-                found = update(tf.gather(x, batch), tf.gather(y, batch))
+                found = self._step(tf.gather(x, batch), tf.gather(y, batch))
                 size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
                 sums = [total + size * value for total, value in zip(sums, found, strict=True)]
             images = tf.cast(bounds[-1], tf.float32)
@@ -199,7 +205,7 @@ class Stack:
             losses = keras.ops.mean(errors, axis=1) + sum(map(_penalty, self.trainable))
             loss = keras.ops.sum(losses)  # its gradient is, for each replica, that of its own loss
         gradients = tape.gradient(loss, [weight.value for weight in self.trainable])
-        self.optimizer.apply(gradients, self.trainable)
+        self.update(gradients)
         if not classify:
             return [losses]
         right = keras.metrics.sparse_categorical_accuracy(y, raw)
@@ -229,20 +235,26 @@ def _penalty(weight: keras.Variable):
     return total + l2 * keras.ops.sum(keras.ops.square(weight), axes) if l2 else total
 
 
-def _call(alike: tuple, weights: list, x, training: bool):
-    """The K layers ``alike``, one of each replica, with their stacked weights, on x (K, B, I)."""
-    first = alike[0]
-    if isinstance(first, layers.Dense):
+def _masks(alike: tuple, shape: tuple, step):
+    """The factors (K, B, U), 0 or 1 / (1 − rate), that the layers draw at ``step`` (from 0): each
+    draws from its own seed, the second half of which counts the steps."""
+    import tensorflow as tf
+
+    first = keras.ops.stack([layer.seed_generator.state.value for layer in alike])
+    seeds = keras.ops.cast(first, "int32") + [0, keras.ops.cast(step, "int32")]
+    drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
+    rate = alike[0].rate
+    return keras.ops.cast(drawn >= rate, "float32") / (1 - rate)
+
+
+def _call(layer, weights: list, x, training: bool):
+    """A layer of K replicas with their stacked weights, on x (K, B, I)."""
+    if isinstance(layer, layers.Dense):
         kernel, bias = weights
-        # Images that all share make one wide product instead of K narrow ones.
-        equation = "bi,kio->kbo" if len(x.shape) == 2 else "kbi,kio->kbo"
-        return keras.ops.einsum(equation, x, kernel) + bias[:, None]
-    if isinstance(first, layers.BatchNormalization):
-        return _batch_norm(first, *weights, x, training)
-    if isinstance(first, layers.Dropout) and training:
-        parts = zip(alike, keras.ops.unstack(x, len(alike)), strict=True)
-        return keras.ops.stack([layer(part, training=True) for layer, part in parts])
-    return first(x)  # elementwise: an activation, or dropout at rest
+        return keras.ops.matmul(x, kernel) + bias[:, None]
+    if isinstance(layer, layers.BatchNormalization):
+        return _batch_norm(layer, *weights, x, training)
+    return layer(x)  # elementwise: an activation, or dropout at rest
 
 
 def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: bool):
