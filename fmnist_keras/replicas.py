@@ -49,6 +49,7 @@ def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
     """
     if not stackable(recipe):
         raise ValueError(f"model = {recipe.model!r} in {recipe.precision}: only a float32 'mlp'")
+    keras.utils.clear_session()
     models = [_initial_model(recipe, seed) for seed in seeds]
     arrays = training.load_arrays(recipe, seeds[0])
     stack, splits = Stack(models, recipe), [_split(recipe, arrays, seed) for seed in seeds]
@@ -75,7 +76,7 @@ def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
     """The model as :func:`training.train` starts with it."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)  # collecting garbage takes longer than all else
     keras.utils.set_random_seed(seed)
     return training.compiled(recipe)
 
@@ -152,8 +153,10 @@ class Stack:
         self.optimizer.build(self.trainable)
         if recipe.optimizer != "sgd":
             # XLA fuses the many elementwise operations; all else it would only slow down.
-            self.update = tf.function(self.update, jit_compile=True)
-        self.evaluate = tf.function(lambda x, rows: self(tf.gather(x, rows), training=False))
+            self.update = tf.function(self.update, jit_compile=True, autograph=False)
+        self.evaluate = tf.function(
+            lambda x, rows: self(tf.gather(x, rows), training=False), autograph=False
+        )
 
     def weights_of(self, k: int) -> list[np.ndarray]:
         """What ``get_weights`` of replica k's model would be."""
@@ -178,12 +181,13 @@ class Stack:
         import tensorflow as tf
 
         names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
+        update = tf.autograph.experimental.do_not_convert(self._step)  # it has no loops to convert
 
         def epoch(rows, bounds):
             sums = [tf.zeros(len(rows)) for _ in names]
             for step in tf.range(len(bounds) - 1):
                 batch = rows[:, bounds[step] : bounds[step + 1]]
-                found = self._step(tf.gather(x, batch), tf.gather(y, batch))
+                found = update(tf.gather(x, batch), tf.gather(y, batch))
                 size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
                 sums = [total + size * value for total, value in zip(sums, found, strict=True)]
             images = tf.cast(bounds[-1], tf.float32)

@@ -197,10 +197,11 @@ class _Recorder(keras.callbacks.Callback):
 
 
 def outputs(model: keras.Model, x) -> np.ndarray:
-    """Raw outputs (n, 10) or (n, 28), float32: of flat vectors in one batch, of images in chunks
+    """Raw outputs (n, 10) or (n, 28), float32: of flat vectors all at once, of images in chunks
     that keep a CNN's feature maps small."""
-    step = len(x) if len(x.shape) == 2 else 1_000
-    chunks = [model.predict_on_batch(x[i : i + step]) for i in range(0, len(x), step)]
+    if len(x.shape) == 2:
+        return np.asarray(model(x, training=False))  # few and large operations need no graph
+    chunks = [model.predict_on_batch(x[i : i + 1_000]) for i in range(0, len(x), 1_000)]
     return np.concatenate(chunks)
 
 
