@@ -18,13 +18,14 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
 LONGEST := 06_architectures 13_missing_pixels
 STUDIES := $(LONGEST) $(filter-out $(LONGEST) 14_summary,$(NOTEBOOKS))
+BENCH := .venv-bench
 PACKAGE := $(wildcard fmnist_keras/*.py fmnist_keras/*.yaml)
 STAMPS := .stamps/$(PROFILE)
 NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: all help test lab smoke references readme clean
+.PHONY: all help test lab smoke references readme bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -53,16 +54,20 @@ references: $(VENV)/ready .stamps/data ## store each notebook's smoke outputs an
 readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
 	$(BIN)/python -c "from fmnist_keras import reports; reports.update_readme()"
 
+bench: $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
+	$(BENCH)/bin/python benchmarks/speed.py
+
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results
 
-$(VENV)/ready: requirements.txt pyproject.toml
+$(BENCH)/ready: benchmarks/requirements.txt
+$(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is not Python 3.10 to 3.13: name one with make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(PYTHON) -m venv $(@D) || { echo "no venv module: apt-get install python3-venv"; exit 1; }
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet $(patsubst %,-r %,$(filter %.txt,$^))
+	$(@D)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 .stamps/data: $(VENV)/ready

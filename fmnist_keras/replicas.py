@@ -244,11 +244,11 @@ def _masks(alike: tuple, shape: tuple, step):
     draws from its own seed, the second half of which counts the steps."""
     import tensorflow as tf
 
-    first = keras.ops.stack([layer.seed_generator.state.value for layer in alike])
-    seeds = keras.ops.cast(first, "int32") + [0, keras.ops.cast(step, "int32")]
+    first = tf.stack([layer.seed_generator.state.value for layer in alike])
+    seeds = tf.cast(first, tf.int32) + tf.stack([0, tf.cast(step, tf.int32)])
     drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
     rate = alike[0].rate
-    return keras.ops.cast(drawn >= rate, "float32") / (1 - rate)
+    return tf.cast(drawn >= rate, tf.float32) / (1 - rate)
 
 
 def _call(layer, weights: list, x, training: bool):

@@ -1,0 +1,204 @@
+"""The ways of training that are timed, each in a process of its own that waits for orders.
+
+``python contenders.py NAME`` reads a JSON line per order from stdin: the fields of a recipe, a
+number of seeds and of epochs; trains, and answers with a JSON line: the end of every epoch in
+seconds since the order, evaluation included, and the process' peak memory in MiB.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fmnist_keras import data, models
+from fmnist_keras.quiet import keras
+from fmnist_keras.recipe import Recipe
+
+VALIDATION = slice(54_000, 60_000)
+"""The reports look at a validation part after every epoch; so does every contender."""
+
+
+def arrays(recipe: Recipe) -> tuple[np.ndarray, ...]:
+    """Training images and targets, validation images and targets."""
+    x, y, *_ = data.prepare(data.load(), recipe.task, flat=not recipe.convolutional)
+    n = recipe.train_images
+    return x[:n], y[:n], x[VALIDATION], y[VALIDATION]
+
+
+def ours(recipe: Recipe, seeds: int, tick: Callable) -> None:
+    """This project: all seeds together where that pays, else one after the other."""
+    from fmnist_keras import records, replicas, training
+
+    add = records.Record.add
+    ended = 0
+
+    def add_and_tick(*arguments):
+        nonlocal ended
+        ended += 1
+        if ended % seeds == 0:  # all replicas have been scored
+            tick()
+        return add(*arguments)
+
+    records.Record.add = add_and_tick
+    try:
+        if replicas.pays(recipe):
+            replicas.train_replicas(recipe, list(range(seeds)))
+        else:
+            training.train(recipe, 0)
+    finally:
+        records.Record.add = add
+
+
+def fit(recipe: Recipe, seeds: int, tick: Callable) -> None:
+    """Keras' ``fit`` on NumPy arrays, as the reports wrote it; also on the JAX backend."""
+    from fmnist_keras import training
+
+    x, y, x_val, y_val = arrays(recipe)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    model = models.build(recipe)
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classify = recipe.task == "classify"
+    model.compile(
+        training.make_optimizer(recipe),
+        loss=crossentropy if classify else "mse",
+        metrics=["accuracy"] if classify else [],
+    )
+    ends = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tick())
+    model.fit(
+        x, y, batch_size=recipe.batch_size, epochs=recipe.epochs, callbacks=[ends],
+        validation_data=(x_val, y_val), verbose=0,
+    )  # fmt: skip
+
+
+def torch_loader(recipe: Recipe, seeds: int, tick: Callable) -> None:
+    """A PyTorch loop over DataLoaders, as the reports wrote it."""
+    _torch_loop(recipe, tick, tuned=False)
+
+
+def torch_tensors(recipe: Recipe, seeds: int, tick: Callable) -> None:
+    """The same loop tuned by hand: shuffled indices, tensors sliced, nothing read back in between,
+    evaluation in one piece."""
+    _torch_loop(recipe, tick, tuned=True)
+
+
+def _torch_loop(recipe: Recipe, tick: Callable, tuned: bool) -> None:
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    torch.manual_seed(0)
+    x, y, x_val, y_val = (torch.from_numpy(array) for array in arrays(recipe))
+    if recipe.convolutional:
+        x, x_val = (part.permute(0, 3, 1, 2).contiguous() for part in (x, x_val))
+    if recipe.task == "classify":
+        y, y_val = y.long(), y_val.long()
+    net, optimizer = _torch_net(recipe)
+    score = torch.nn.CrossEntropyLoss() if recipe.task == "classify" else torch.nn.MSELoss()
+    size = recipe.batch_size
+    batches = DataLoader(TensorDataset(x, y), size, shuffle=True)
+    held_out = DataLoader(TensorDataset(x_val, y_val), size)
+
+    def shuffled():
+        for rows in torch.randperm(len(x)).split(size):
+            yield x[rows], y[rows]
+
+    for _ in range(recipe.epochs):
+        net.train()
+        running = 0.0
+        for inputs, targets in shuffled() if tuned else batches:
+            optimizer.zero_grad()
+            loss = score(net(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            running += loss.detach() if tuned else loss.item()
+        net.eval()
+        with torch.no_grad():
+            chunk = 1_000 if recipe.convolutional else len(x_val)
+            parts = zip(x_val.split(chunk), y_val.split(chunk), strict=True) if tuned else held_out
+            right = 0
+            for inputs, targets in parts:
+                outputs = net(inputs)
+                running += score(outputs, targets).item()
+                if recipe.task == "classify":
+                    right += (outputs.argmax(1) == targets).sum().item()
+        tick()
+
+
+def _torch_net(recipe: Recipe):
+    """The recipe's network in PyTorch, layer by layer as Keras has it, and its optimizer."""
+    import torch
+    from torch import nn
+
+    def convert(layer):
+        kind, channels = type(layer).__name__, layer.input.shape[-1]
+        image = len(layer.input.shape) == 4
+        activations = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
+        return {
+            "Dense": lambda: nn.Linear(channels, layer.units),
+            "Conv2D": lambda: nn.Conv2d(channels, layer.filters, 3, padding="same"),
+            "BatchNormalization": lambda: (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels),
+            "MaxPooling2D": lambda: nn.MaxPool2d(2),
+            "ZeroPadding2D": lambda: nn.ZeroPad2d(2),
+            "Dropout": lambda: nn.Dropout(layer.rate),
+            "Flatten": nn.Flatten,
+            "ReLU": nn.ReLU,
+            "LeakyReLU": nn.LeakyReLU,
+            "Activation": lambda: activations[layer.activation.__name__](),
+        }[kind]()
+
+    net = nn.Sequential(*map(convert, models.build(recipe).layers))
+    make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[recipe.optimizer]
+    momentum = {"momentum": recipe.momentum} if recipe.momentum else {}
+    return net, make(net.parameters(), lr=recipe.learning_rate, **momentum)
+
+
+CONTENDERS = {
+    "this project": ours,
+    "Keras fit": fit,
+    "Keras fit on JAX": fit,
+    "PyTorch DataLoader": torch_loader,
+    "PyTorch tensors": torch_tensors,
+}
+
+
+def peak(seconds: float = 0.3) -> float:
+    """Floating-point operations per second of a 2048 × 2048 float32 matrix product, now."""
+    import tensorflow as tf
+
+    side = 2_048
+    matrix = tf.random.normal((side, side))
+    product = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
+    best, stop = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        started = time.perf_counter()
+        product().numpy()
+        best = min(best, time.perf_counter() - started)
+    return 2 * side**3 / best
+
+
+def main(name: str) -> None:
+    data.load()
+    answers = sys.stdout
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        order = json.loads(line)
+        ends: list[float] = []
+        if order["recipe"] is None:
+            answer = {"peak": peak()}
+        else:
+            recipe, started = Recipe(**order["recipe"]), time.perf_counter()
+            CONTENDERS[name](
+                recipe,
+                order["seeds"],
+                lambda: ends.append(time.perf_counter() - started),  # noqa: B023
+            )
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            answer = {"ends": ends, "memory": memory}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
