@@ -114,7 +114,7 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
 
 def _evaluator(stack: "Stack", recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
     """A function of some replicas' numbers that scores each after an epoch. Where all are scored
-    on the same images, these go through the first layers as one wide product."""
+    on the same images, these are gathered once for all."""
     x, y = arrays.x, np.asarray(arrays.y)
     if recipe.validation == "test":
         x = keras.ops.concatenate([x, arrays.parts["test"][0]])
