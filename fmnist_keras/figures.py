@@ -154,8 +154,10 @@ def heatmap(table: pd.DataFrame, axis: plt.Axes, title: str) -> None:
 
 def published_against_measured(rows: pd.DataFrame) -> plt.Axes:
     """Published accuracy against our mean, a dot for each row of the collected ledger tables whose
-    quantity is an accuracy (percent or fraction alike); on the dashed line they are equal."""
-    part = rows[rows["quantity"].fillna("").str.contains("accuracy")].copy()
+    quantity is an accuracy (percent or fraction alike, no lead of one over another); on the dashed
+    line they are equal."""
+    quantity = rows["quantity"].fillna("")
+    part = rows[quantity.str.contains("accuracy") & ~quantity.str.contains("lead")].copy()
     for column in ("published", "measured"):
         number = part[column].str.extract(r"(\d+\.?\d*)", expand=False).astype(float)
         part[column] = number.where(number <= 1, number / 100)

@@ -54,8 +54,8 @@ def update_readme(profile: str = "quick") -> None:
     """Write the headline table into README.md, between its markers, and the summary's figure into
     ``reports/<profile>/headline.png``."""
     readme, folder = ROOT / "README.md", ROOT / "reports" / profile
-    marked = re.compile(r"(<!-- headline -->\n).*?(\n<!-- end -->)", re.S)
-    text = marked.sub(lambda m: m[1] + headline(profile) + m[2], readme.read_text())
+    marked = re.compile(r"(<!-- headline -->\n).*?(<!-- end -->)", re.S)
+    text = marked.sub(lambda m: f"{m[1]}{headline(profile)}\n{m[2]}", readme.read_text())
     readme.write_text(text)
     for cell in nbformat.read(folder / "14_summary.ipynb", as_version=4).cells:
         for output in cell.get("outputs", []):
