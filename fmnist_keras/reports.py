@@ -41,7 +41,7 @@ def headline(profile: str) -> str:
     """The README's table, as Markdown: the architectures of table 6.1 by test accuracy, and how
     many of all collected numbers got which verdict."""
     rows = collect(profile)
-    part = rows[rows["id"].str.match(r"K-T6\.1-.*-acc")]
+    part = rows[rows["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
     columns = ["condition", "published", "measured", "n", "one new run", "verdict", "protocol"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]
