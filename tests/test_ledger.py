@@ -365,7 +365,7 @@ def test_bounds(name, values, verdict):
 def test_derived_numbers_come_from_the_caller():
     runs = pd.concat(baseline(epochs=5, learning_rate=lr, recipe=str(lr)) for lr in (0.02, 1.62))
     row = answer(runs, "K-S3-bestlr", {"K-S3-bestlr": {0: 0.0219, 1: 0.0219, 2: 0.0219}})
-    assert (row["measured"], row["n"], row["verdict"]) == ("0.0219 ± 0.0000", 3, "plausible")
+    assert (row["measured"], row["n"], row["verdict"]) == ("0.0219 ×÷ 1.0", 3, "plausible")
     never = answer(runs, "K-S3-bestlr", {"K-S3-bestlr": [0.02, np.inf]})
     assert (never["measured"], never["verdict"]) == ("–", "undefined in 1 of 2 runs")
     for values in (None, {}, {"K-S3-bestlr": [0.02, 0.02], "K-S3-loss": [0.4, 0.4]}):
