@@ -29,9 +29,8 @@ EVALUATED_AT_ONCE = 2_000
 
 def pays(recipe: Recipe) -> bool:
     """Whether stacking beats one seed at a time: hidden layers of at most 256 units."""
-    # Processor time of training, one at a time / stacked, at 10 seeds on 2 cores: 784-32-10 at
-    # batch 128 1.7, at 32 3.1; 64-64 at 64 1.8; 64-64 with batch norm and dropout at 128 1.1;
-    # 128 at 512 1.3; 256-64 (restore) 1.3; 512 at 128 0.85, as large products gain nothing.
+    # benchmarks/README.md has the ratios. At 512 units stacking took longer (0.85): such large
+    # products gain nothing from company.
     return stackable(recipe) and max(recipe.units, default=0) <= 256
 
 

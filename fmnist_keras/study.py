@@ -56,7 +56,7 @@ def log_uniform(low: float, high: float) -> FloatDistribution:
 
 
 class Study:
-    """The runs of one question.
+    """The runs of one report: what its notebooks have in common is trained once.
 
     ``name`` names the Optuna study and the default journal file ``results/<name>.journal`` (folder:
     environment variable FMNIST_RESULTS). ``storage`` is any Optuna storage URL instead, or
