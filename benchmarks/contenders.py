@@ -1,7 +1,7 @@
 """The ways of training that are timed, each in a process of its own that waits for orders.
 
-``python contenders.py NAME`` reads a JSON line per order from stdin: the fields of a recipe, a
-number of seeds and of epochs; trains, and answers with a JSON line: the end of every epoch in
+``python contenders.py NAME`` reads a JSON line per order from stdin: the fields of a recipe and
+a number of seeds; trains, and answers with a JSON line: the end of every epoch in
 seconds since the order, evaluation included, and the process' peak memory in MiB.
 """
 

@@ -156,21 +156,26 @@ def heatmap(table: pd.DataFrame, axis: plt.Axes, title: str) -> None:
     axis.set_title(title)
 
 
-def published_against_measured(rows: pd.DataFrame) -> plt.Axes:
+def published_against_measured(rows: pd.DataFrame) -> np.ndarray:
     """Published accuracy against our mean, a dot for each row of the collected ledger tables whose
     quantity is an accuracy (percent or fraction alike, no lead of one over another); on the dashed
-    line they are equal."""
+    line they are equal. On the left all of them, on the right those above 0.75."""
     quantity = rows["quantity"].fillna("")
     part = rows[quantity.str.contains("accuracy") & ~quantity.str.contains("lead")].copy()
     for column in ("published", "measured"):
         number = part[column].str.extract(r"(\d+\.?\d*)", expand=False).astype(float)
         part[column] = number.where(number <= 1, number / 100)
-    _, axis = plt.subplots(figsize=(PANEL[0] * 1.6, PANEL[1] * 1.4))
-    sns.scatterplot(part, x="published", y="measured", hue="report", style="verdict", ax=axis)
-    axis.axline((0, 0), slope=1, color="gray", linestyle="--", linewidth=1)
-    axis.set(xlabel="published accuracy", ylabel="measured accuracy (mean over seeds)")
-    axis.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
-    return axis
+    _, axes = plt.subplots(1, 2, figsize=(PANEL[0] * 2.4, PANEL[1] * 1.4))
+    for axis, low in zip(axes, (0, 0.75), strict=True):
+        limits = {"xlim": (low, 0.95), "ylim": (low, 0.95)}
+        sns.scatterplot(
+            part, x="published", y="measured", hue="verdict", style="verdict", legend=low == 0,
+            ax=axis,
+        )  # fmt: skip
+        axis.axline((0, 0), slope=1, color="gray", linestyle="--", linewidth=1)
+        axis.set(xlabel="published accuracy", ylabel="measured accuracy (seed mean)", **limits)
+    axes[0].legend(fontsize="small", loc="lower right")
+    return axes
 
 
 def facets(frame: pd.DataFrame, x: str, y: str, color: str, columns: str, label: str) -> Figure:

@@ -213,13 +213,15 @@ def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
 
 
 def final_metrics(model: keras.Model, arrays: Arrays, record: Record) -> dict[str, float]:
-    """The metrics of a finished run: its record's summary and its scores on the test set; for an
-    early-stopped run also the ``restored_`` ones, as its best epoch left the weights."""
+    """The metrics of a finished run: its record's summary, its scores on all training images (a CNN
+    keeps those of its last epoch) and on the test set; for an early-stopped run also the
+    ``restored_`` ones, as its best epoch left the weights."""
+    metrics = record.summary()
     if not record.recipe.convolutional:
         parts = arrays.parts | {"train": _rows(arrays.x, arrays.y, arrays.train)}
         arrays = dataclasses.replace(arrays, parts=parts)
+        metrics |= evaluate(model, arrays, "train")
     x, y = arrays.parts["test"]
-    metrics = record.summary() | evaluate(model, arrays, "train")
     metrics |= final_scores(outputs(model, x), np.asarray(y))
     if record.best_weights:
         last = model.get_weights()
