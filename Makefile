@@ -16,7 +16,9 @@ export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
-LONGEST := 06_architectures 13_missing_pixels
+# The longest first, so that no core is left idle at the end.
+LONGEST := 06_architectures 13_missing_pixels 04_optimizers 07_mlp_capacity 05_batch_size \
+  11_normalization_and_initialization 09_weight_penalties
 STUDIES := $(LONGEST) $(filter-out $(LONGEST) 14_summary,$(NOTEBOOKS))
 BENCH := .venv-bench
 PACKAGE := $(wildcard fmnist_keras/*.py fmnist_keras/*.yaml)

@@ -124,13 +124,14 @@ class Study:
 
     def _finish(self, jobs: dict, measure: Callable | None) -> dict[str, FrozenTrial]:
         """Work, or wait for others' work, until every job has a finished trial; return those."""
-        started, trained = time.monotonic(), 0
+        started, trained, shown = time.monotonic(), 0, None
         while True:
             trials = self._trials(jobs)
             done = {k: t for k, t in trials.items() if t.state == TrialState.COMPLETE}
-            minutes = (time.monotonic() - started) / 60
-            line = f"{self.name}: {len(done)} of {len(jobs)} runs done, {trained} trained here"
-            _show(f"{line}, {minutes:.1f} min")
+            if len(done) != shown:  # not every second while others train
+                shown, minutes = len(done), (time.monotonic() - started) / 60
+                line = f"{self.name}: {shown} of {len(jobs)} runs done, {trained} trained here"
+                _show(f"{line}, {minutes:.1f} min")
             if len(done) == len(jobs):
                 return done
             queued = [t for t in trials.values() if t.state == TrialState.WAITING]
