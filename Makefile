@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 CORES := $(shell nproc 2>/dev/null || echo 2)
 THREADS := $(shell n=$$(( $(CORES) / $(JOBS) )); echo $$(( n > 0 ? n : 1 )))
+SHARING := TF_NUM_INTRAOP_THREADS=$(THREADS) OMP_NUM_THREADS=$(THREADS)
 
 export FMNIST_STORAGE := $(STORAGE)
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
@@ -34,15 +35,15 @@ help: ## list the targets
 	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
 
 all: $(VENV)/ready .stamps/data ## set up, then re-execute every study that is not up to date (PROFILE=quick)
-	@TF_NUM_INTRAOP_THREADS=$(THREADS) OMP_NUM_THREADS=$(THREADS) \
-	  $(MAKE) --no-print-directory --jobs=$(JOBS) $(STUDIES:%=$(STAMPS)/%) $(STAMPS)/14_summary
+	@$(SHARING) $(MAKE) --no-print-directory --jobs=$(JOBS) $(STUDIES:%=$(STAMPS)/%) $(STAMPS)/14_summary
 	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
 
 test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
-	FMNIST_RESULTS=$$results $(BIN)/python -m pytest $(NBVAL) tests notebooks
+	$(SHARING) FMNIST_RESULTS=$$results \
+	  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(NBVAL) tests notebooks
 
 lab: $(VENV)/ready .stamps/data ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
