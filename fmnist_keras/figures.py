@@ -167,7 +167,7 @@ def published_against_measured(rows: pd.DataFrame) -> np.ndarray:
         part[column] = number.where(number <= 1, number / 100)
     _, axes = plt.subplots(1, 2, figsize=(PANEL[0] * 2.4, PANEL[1] * 1.4))
     for axis, low in zip(axes, (0, 0.75), strict=True):
-        limits = {"xlim": (low, 0.95), "ylim": (low, 0.95)}
+        limits = {"xlim": (low, 1), "ylim": (low, 1)}
         sns.scatterplot(
             part, x="published", y="measured", hue="verdict", style="verdict", legend=low == 0,
             ax=axis,
