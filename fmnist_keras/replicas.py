@@ -91,7 +91,7 @@ def _split(recipe: Recipe, arrays: Arrays, seed: int) -> dict[str, np.ndarray]:
     images = len(arrays.x)
     train, val = training.split(recipe, images, seed)
     val = images + np.arange(recipe.test_size) if recipe.validation == "test" else val
-    shown = {"train": train[: training.EVALUATED_TRAIN_IMAGES], "val": val}
+    shown = {"train": training.evaluated(train), "val": val}
     return {part: rows for part, rows in shown.items() if len(rows)}
 
 

@@ -18,9 +18,10 @@ from .quiet import keras
 from .recipe import Recipe
 from .records import Record, final_scores, score
 
-EVALUATED_TRAIN_IMAGES = 10_000
-"""Training metrics evaluated after each epoch use the first so many of the run's training images:
-all of them would cost a third of the epoch again. Final ones use all, but for a CNN."""
+EVALUATED_SHARE, EVALUATED_AT_LEAST = 0.1, 1_000
+"""Training metrics evaluated after each epoch use the first tenth of the run's training images, at
+least 1,000: all of them would cost a third of the epoch again. Final ones use all, but for a CNN.
+"""
 
 
 @dataclass
@@ -125,12 +126,17 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     )
     train, val = split(recipe, len(x), seed)
     test = x_test[: recipe.test_size], y_test[: recipe.test_size]
-    parts = {"train": _rows(x, y, train[:EVALUATED_TRAIN_IMAGES]), "test": test}
+    parts = {"train": _rows(x, y, evaluated(train)), "test": test}
     if recipe.validation == "test":
         parts["val"] = test
     elif len(val):
         parts["val"] = _rows(x, y, val)
     return Arrays(x, y, recipe.column, train, parts)
+
+
+def evaluated(train: np.ndarray) -> np.ndarray:
+    """Those of the training images' indices that are evaluated after each epoch."""
+    return train[: max(round(len(train) * EVALUATED_SHARE), EVALUATED_AT_LEAST)]
 
 
 def split(recipe: Recipe, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
