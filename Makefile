@@ -8,21 +8,24 @@ BIN := $(VENV)/bin
 
 # Two studies at once, sharing the cores, take two thirds of the time of one after the other.
 JOBS ?= 2
+SHARED_BY ?= 1
 CORES := $(shell nproc 2>/dev/null || echo 2)
-THREADS := $(shell n=$$(( $(CORES) / $(JOBS) )); echo $$(( n > 0 ? n : 1 )))
+THREADS := $(shell n=$$(( $(CORES) / $(SHARED_BY) )); echo $$(( n > 0 ? n : 1 )))
+# An operation of a dense network stays on one thread, and its seeds are trained side by side;
+# convolutions use all threads there are.
+CONVOLUTIONAL := 06_architectures
+export OMP_NUM_THREADS := $(THREADS)
 # Arrays in huge pages, where Linux leaves that to the program: products are a few percent faster.
-SHARING := TF_NUM_INTRAOP_THREADS=$(THREADS) OMP_NUM_THREADS=$(THREADS) \
-  GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 export FMNIST_STORAGE := $(STORAGE)
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
-# The longest first, so that no core is left idle at the end; 07 after 04, which trains one of its
-# networks at more seeds.
-LONGEST := 06_architectures 13_missing_pixels 04_optimizers 05_batch_size \
-  11_normalization_and_initialization 07_mlp_capacity 09_weight_penalties
+# The longest first, so that no core is left idle at the end.
+LONGEST := 13_missing_pixels 07_mlp_capacity 09_weight_penalties 04_optimizers 06_architectures \
+  11_normalization_and_initialization 05_batch_size
 STUDIES := $(LONGEST) $(filter-out $(LONGEST) 14_summary,$(NOTEBOOKS))
 BENCH := .venv-bench
 PACKAGE := $(wildcard fmnist_keras/*.py fmnist_keras/*.yaml)
@@ -38,14 +41,14 @@ help: ## list the targets
 	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
 
 all: $(VENV)/ready .stamps/data ## set up, then re-execute every study that is not up to date (PROFILE=quick)
-	@$(SHARING) $(MAKE) --no-print-directory --jobs=$(JOBS) $(STUDIES:%=$(STAMPS)/%) $(STAMPS)/14_summary
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) SHARED_BY=$(JOBS) $(STUDIES:%=$(STAMPS)/%) $(STAMPS)/14_summary
 	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
 
 test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
-	$(SHARING) FMNIST_RESULTS=$$results \
+	TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 FMNIST_RESULTS=$$results \
 	  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(NBVAL) tests notebooks
 
 lab: $(VENV)/ready .stamps/data ## open the notebooks in JupyterLab
@@ -87,7 +90,8 @@ $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 $(STAMPS)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) $(PACKAGE) $(VENV)/ready .stamps/data
 	@mkdir -p $(@D) reports/$(PROFILE)
 	@echo "$(PROFILE): $*"
-	@$(BIN)/papermill -k python3 --cwd . --no-progress-bar --log-level ERROR --stdout-file /dev/stdout \
+	@TF_NUM_INTRAOP_THREADS=$(if $(filter $(CONVOLUTIONAL),$*),$(THREADS),1) \
+	  $(BIN)/papermill -k python3 --cwd . --no-progress-bar --log-level ERROR --stdout-file /dev/stdout \
 	  $(if $(wildcard params/$(PROFILE)/$*.yaml),-f params/$(PROFILE)/$*.yaml) \
 	  $(if $(filter 14_summary,$*),-p profile $(PROFILE)) notebooks/$*.ipynb $@.ipynb
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to html --output-dir reports/$(PROFILE) --output $* $@.ipynb

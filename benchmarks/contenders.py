@@ -1,10 +1,11 @@
 """The ways of training that are timed, each in a process of its own that waits for orders.
 
-``python contenders.py NAME`` reads a JSON line per order from stdin: the fields of a recipe and
-a number of seeds; trains, and answers with a JSON line: the end of every epoch in
-seconds since the order, evaluation included, and the process' peak memory in MiB.
+``python contenders.py NAME`` says when it has loaded, then reads a JSON line per order from stdin:
+the fields of a recipe and a number of seeds; trains, and answers with a JSON line: the end of every
+epoch in seconds since the order, evaluation included, and the process' peak memory in MiB.
 """
 
+import itertools
 import json
 import resource
 import sys
@@ -32,13 +33,10 @@ def ours(recipe: Recipe, seeds: int, tick: Callable) -> None:
     """This project: all seeds together where that pays, else one after the other."""
     from fmnist_keras import records, replicas, training
 
-    add = records.Record.add
-    ended = 0
+    add, ended = records.Record.add, itertools.count(1)
 
     def add_and_tick(*arguments):
-        nonlocal ended
-        ended += 1
-        if ended % seeds == 0:  # all replicas have been scored
+        if next(ended) % seeds == 0:  # all replicas have been scored
             tick()
         return add(*arguments)
 
@@ -183,6 +181,7 @@ def main(name: str) -> None:
     data.load()
     answers = sys.stdout
     sys.stdout = sys.stderr
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         ends: list[float] = []

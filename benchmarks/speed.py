@@ -56,15 +56,20 @@ CONTENDERS = ["this project", "Keras fit", "Keras fit on JAX", "PyTorch DataLoad
 
 
 class Worker:
-    """A contender in a process of its own."""
+    """A contender in a process of its own, with the threads that ``make`` gives a study."""
 
-    def __init__(self, name: str) -> None:
-        backend = BACKENDS.get(name, "tensorflow")
+    def __init__(self, name: str, convolutional: bool = False) -> None:
+        settings = {"KERAS_BACKEND": BACKENDS.get(name, "tensorflow")}
+        if name == "this project" and not convolutional:
+            settings["TF_NUM_INTRAOP_THREADS"] = "1"
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "contenders.py"), name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"KERAS_BACKEND": backend},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | settings,
         )  # fmt: skip
+
+    def wait(self) -> None:
+        """Until it has loaded: what loads would disturb the others."""
+        self.process.stdout.readline()
 
     def ask(self, recipe: Recipe | None = None, seeds: int = 1) -> dict:
         order = {"recipe": recipe and recipe.model_dump(), "seeds": seeds}
@@ -93,11 +98,13 @@ def operations(recipe: Recipe) -> float:
 
 def measure(family: str, recipe: Recipe) -> list[dict]:
     """A row per contender and round."""
-    workers = {name: Worker(name) for name in CONTENDERS}
+    workers = {name: Worker(name, recipe.convolutional) for name in CONTENDERS}
     rows = []
     try:
+        for worker in workers.values():
+            worker.wait()
         for number in range(ROUNDS):
-            limit = operations(recipe) * 54_000 / workers["this project"].ask()["peak"]
+            limit = operations(recipe) * 54_000 / workers["Keras fit"].ask()["peak"]
             for name, worker in workers.items():
                 own = name == "this project"
                 precision = (
@@ -123,6 +130,7 @@ def growth() -> pd.DataFrame:
     rows = []
     ours, fit = Worker("this project"), Worker("Keras fit")
     with closing(ours), closing(fit):
+        ours.wait(), fit.wait()
         for seeds in (1, 2, 4, 8, 16, 32):
             ends = ours.ask(KERAS_STUDY.but(epochs=EPOCHS), seeds)["ends"]
             seconds = np.median(np.diff(ends)) / seeds

@@ -12,6 +12,11 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def cores() -> int:
+    """The cores that this process may use: all, or as many as OMP_NUM_THREADS says."""
+    return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
+
+
 def current() -> dict[str, str]:
     """Where a run was made: versions, backend, device, threads and commit."""
     import keras
@@ -19,11 +24,10 @@ def current() -> dict[str, str]:
     packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
     installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
     versions = [f"{name} {installed[name]}" for name in packages if name in installed]
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", os.cpu_count())
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
-        "device": f"{_device()}, {threads} threads",
+        "device": f"{_device()}, {cores()} threads",
         "commit": _commit(),
     }
 

@@ -3,19 +3,23 @@ as one, which spares a CPU most of a small network's time, the calls from one op
 
 Each replica keeps to itself: initial weights, order of images, dropout masks and held-out images
 come from its own seed, and nothing in the graph mixes replicas. So each follows
-:func:`training.train` of its seed, curve by curve, up to the rounding of float32.
+:func:`training.train` of its seed, curve by curve, up to the rounding of float32. Where batches are
+multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
 
 Shapes below: K replicas, B images in a batch, I inputs and U units of a layer.
 """
 
 import functools
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from . import training
+from .provenance import cores
 from .quiet import keras
 from .recipe import Recipe
 from .records import Record, score
@@ -49,28 +53,58 @@ def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
     if not stackable(recipe):
         raise ValueError(f"model = {recipe.model!r} in {recipe.precision}: only a float32 'mlp'")
     keras.utils.clear_session()
-    models = [_initial_model(recipe, seed) for seed in seeds]
-    arrays = training.load_arrays(recipe, seeds[0])
-    stack, splits = Stack(models, recipe), [_split(recipe, arrays, seed) for seed in seeds]
-    train_epoch = stack.epoch_function(arrays.x, arrays.y)
-    evaluate = _evaluator(stack, recipe, arrays, splits)
-    batches = [_batches(recipe, len(arrays.x), seed) for seed in seeds]
-    records = [Record(recipe) for _ in seeds]
-    running = dict(enumerate(records))
-    for epoch in range(recipe.epochs):
+    parts = np.array_split(seeds, min(side_by_side(), len(seeds)))
+    teams = [Team(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
+    with ThreadPoolExecutor(len(teams)) as pool:
+        for _ in range(recipe.epochs):
+            list(pool.map(Team.train_epoch, teams))
+        return list(itertools.chain.from_iterable(pool.map(Team.runs, teams)))
+
+
+def side_by_side() -> int:
+    """How many stacks train at once: one, unless TF_NUM_INTRAOP_THREADS lets an operation have
+    some of the process' cores only. Then each stack gets as many."""
+    # Small operations gain next to nothing from a second thread, a second stack all there is.
+    per_operation = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or cores()
+    return max(1, cores() // per_operation)
+
+
+class Team:
+    """Some seeds of a recipe and the stack that trains them."""
+
+    def __init__(self, recipe: Recipe, seeds: list[int], share: float) -> None:
+        """``share``: the part of its time that each run is charged."""
+        self.recipe, self.seeds, self.share = recipe, seeds, share
+        self.models = [_initial_model(recipe, seed) for seed in seeds]
+        arrays = training.load_arrays(recipe, seeds[0])
+        self.stack = Stack(self.models, recipe)
+        self.train = self.stack.epoch_function(arrays.x, arrays.y)
+        splits = [_split(recipe, arrays, seed) for seed in seeds]
+        self.evaluate = _evaluator(self.stack, recipe, arrays, splits)
+        self.batches = [_batches(recipe, len(arrays.x), seed) for seed in seeds]
+        self.records = [Record(recipe) for _ in seeds]
+        self.running = dict(enumerate(self.records))
+
+    def train_epoch(self) -> None:
+        """One more epoch, and its scores, for those that have not ended."""
+        if not self.running:
+            return
         started = time.perf_counter()
-        logs = train_epoch(*_epoch_order(batches, recipe.steps))
+        logs = self.train(*_epoch_order(self.batches, self.recipe.steps))
         logs = {f"running_{name}": values.numpy() for name, values in logs.items()}
-        seconds = (time.perf_counter() - started) / len(seeds)
-        for k, scores in evaluate(running).items():
+        seconds = (time.perf_counter() - started) * self.share
+        for k, scores in self.evaluate(self.running).items():
             row = {name: float(values[k]) for name, values in logs.items()} | scores
-            ends = records[k].add(row, seconds, functools.partial(stack.weights_of, k))
-            if ends or epoch == recipe.epochs - 1:
-                models[k].set_weights(stack.weights_of(k))
-                del running[k]
-        if not running:
-            break
-    return [_run(recipe, *each) for each in zip(seeds, models, records, strict=True)]
+            if self.records[k].add(row, seconds, functools.partial(self.stack.weights_of, k)):
+                self.models[k].set_weights(self.stack.weights_of(k))
+                del self.running[k]
+
+    def runs(self) -> list[Run]:
+        """A run per seed, once all epochs are over."""
+        for k in self.running:
+            self.models[k].set_weights(self.stack.weights_of(k))
+        each = zip(self.seeds, self.models, self.records, strict=True)
+        return [_run(self.recipe, *one) for one in each]
 
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
@@ -254,7 +288,7 @@ def _call(layer, weights: list, x, training: bool):
     """A layer of K replicas with their stacked weights, on x (K, B, I)."""
     if isinstance(layer, layers.Dense):
         kernel, bias = weights
-        return keras.ops.matmul(x, kernel) + bias[:, None]
+        return _affine(keras.ops.matmul(x, kernel), None, bias)
     if isinstance(layer, layers.BatchNormalization):
         return _batch_norm(layer, *weights, x, training)
     return layer(x)  # elementwise: an activation, or dropout at rest
@@ -263,10 +297,40 @@ def _call(layer, weights: list, x, training: bool):
 def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: bool):
     """The layer's own arithmetic, each replica by its own moments; all weights are (K, U)."""
     if training:
-        mean, variance = keras.ops.moments(x, axes=1)
+        mean = _sums(x) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
+        variance = _sums(
+            keras.ops.square(x - keras.ops.stop_gradient(mean)[:, None])
+        ) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
         for moving, new in ((moving_mean, mean), (moving_variance, variance)):
             moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
     else:
         mean, variance = moving_mean, moving_variance
-    scale = gamma * keras.ops.rsqrt(variance + layer.epsilon)
-    return x * scale[:, None] + (beta - mean * scale)[:, None]
+    # A float32 root, too, depends on the place in the stack; a float64 one does not once rounded.
+    root = keras.ops.sqrt(keras.ops.cast(variance + layer.epsilon, "float64"))
+    scale = gamma / keras.ops.cast(root, "float32")
+    return _affine(x, scale, beta - mean * scale)
+
+
+def _affine(x, scale, shift):
+    """x (K, B, U) times scale (K, U), unless it is None, plus shift (K, U)."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def affine(x, scale, shift):
+        def gradient(g):
+            return g * scale[:, None], _sums(g * x), _sums(g)
+
+        return x * scale[:, None] + shift[:, None], gradient
+
+    @tf.custom_gradient
+    def plus(x, shift):
+        return x + shift[:, None], lambda g: (g, _sums(g))
+
+    return plus(x, shift) if scale is None else affine(x, scale, shift)
+
+
+def _sums(x):
+    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum rounds a
+    replica's numbers differently with its place in the stack."""
+    ones = keras.ops.ones((x.shape[0], 1, keras.ops.shape(x)[1]))
+    return keras.ops.matmul(ones, x)[:, 0]

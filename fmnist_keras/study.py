@@ -178,8 +178,6 @@ class Study:
         """Train and store claimed trials of one recipe; an error or interrupt frees them."""
         recipe, _ = jobs[trials[0].user_attrs["job"]]
         seeds = [trial.user_attrs["seed"] for trial in trials]
-        if _stackable(recipe):  # the same stack whatever is missing of it: the same numbers
-            seeds = [seed for other, seed in jobs.values() if other.key == recipe.key]
         open_trials = {trial._trial_id for trial in trials}
         try:
             with Signature(self.storage, list(open_trials)):
@@ -218,7 +216,7 @@ def _train(recipe: Recipe, seeds: list[int], measure: Callable | None) -> list[d
     """What storage keeps of the recipe's runs at ``seeds``."""
     from . import replicas, training
 
-    if _stackable(recipe) and len(seeds) > 1:
+    if _stackable(recipe):
         runs = replicas.train_replicas(recipe, seeds)
     else:
         runs = [training.train(recipe, seed) for seed in seeds]

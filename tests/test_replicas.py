@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from fmnist_keras import replicas, training
-from fmnist_keras.recipe import Recipe
+from fmnist_keras.recipe import (
+    DNN_HOMEWORK,
+    KERAS_STUDY,
+    MISSING_PIXELS,
+    MLP_REPORT,
+    PYTORCH_ASSIGNMENT,
+    Recipe,
+)
 
 SEEDS = [0, 1, 2]
 SMALL = {"train_size": 1_500, "val_size": 600, "test_size": 500, "epochs": 2, "units": (16,)}
@@ -86,6 +93,47 @@ def test_replicas_stop_early_each_at_its_epoch():
     assert len(set(stops)) > 1
     assert min(stops) < recipe.epochs
     assert all("restored_test_accuracy" in run.metrics for run in stacked)
+
+
+PUBLISHED = {
+    "baseline": KERAS_STUDY,
+    "ten units": MLP_REPORT,
+    "fifty units, norm": MLP_REPORT.but(units=(50, 50), batch_norm="after", l1=1e-4, l2=1e-3),
+    "adam, dropout": PYTORCH_ASSIGNMENT.but(units=(64, 128), dropout=0.25, batch_norm="before"),
+    "three layers": DNN_HOMEWORK.but(units=(42, 42, 42)),
+    "restore": MISSING_PIXELS,
+}
+
+
+@pytest.mark.parametrize("recipe", PUBLISHED.values(), ids=PUBLISHED)
+def test_a_seed_has_the_same_numbers_to_the_bit_in_any_company(recipe):
+    recipe = recipe.but(train_size=1_600, val_size=600, test_size=500, epochs=2)
+    together, (alone,) = (
+        replicas.train_replicas(recipe, SEEDS),
+        replicas.train_replicas(recipe, [2]),
+    )
+    for left, right in ((together[2].curves, alone.curves), (together[2].metrics, alone.metrics)):
+        assert {**left, "seconds": None} == {**right, "seconds": None}
+    for left, right in zip(together[2].model.weights, alone.model.weights, strict=True):
+        assert np.array_equal(left, right)
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "stacks"),
+    [("", "2", 1), ("2", "2", 1), ("1", "2", 2), ("2", "8", 4), ("8", "2", 1)],
+)
+def test_stacks_fill_the_cores_that_operations_leave_free(monkeypatch, threads, cores, stacks):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", cores)
+    assert replicas.side_by_side() == stacks
+
+
+def test_replicas_of_two_stacks_follow_runs_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(replicas, "side_by_side", lambda: 2)
+    recipe = Recipe(**SMALL | STOPPING)  # one stack ends before the other
+    stacked, _ = both(recipe)
+    assert len({run.metrics["stop_epoch"] for run in stacked}) > 1
+    both(Recipe(**SMALL | FEATURES["dropout, adam"]))
 
 
 def test_a_diverged_replica_stops_alone(monkeypatch):

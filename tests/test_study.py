@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 from pandas.testing import assert_frame_equal
 
-from fmnist_keras import training
+from fmnist_keras import replicas, training
 from fmnist_keras.recipe import Recipe, RecipeError
 from fmnist_keras.study import Study, log_uniform
 
@@ -187,11 +187,12 @@ def test_a_diverged_run_is_a_run(small):
 def test_a_run_without_finite_objective_comes_last(small, storage, monkeypatch, loss):
     recipes = small.but(task="restore").vary(learning_rate=[0.1, 0.2])
 
-    def train(recipe, seed):
+    def train(recipe, seeds):
         value = loss if recipe.learning_rate == 0.1 else 5.0
-        return training.Run({"val_loss": value, "seconds": 0.0}, {"val_loss": [value]}, None)
+        run = training.Run({"val_loss": value, "seconds": 0.0}, {"val_loss": [value]}, None)
+        return [run for _ in seeds]
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(replicas, "train_replicas", train)
     study = Study("undefined", seeds=[0], storage=storage)
     assert study.run(recipes).runs["objective"].tolist() == [-math.inf, -5.0]
     assert states(study)[0] == {"COMPLETE": 2}
