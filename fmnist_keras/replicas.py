@@ -5,8 +5,6 @@ Each replica keeps to itself: initial weights, order of images, dropout masks an
 come from its own seed, and nothing in the graph mixes replicas. So each follows
 :func:`training.train` of its seed, curve by curve, up to the rounding of float32. Where batches are
 multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
-
-Shapes below: K replicas, B images in a batch, I inputs and U units of a layer.
 """
 
 import functools
@@ -23,12 +21,8 @@ from .provenance import cores
 from .quiet import keras
 from .recipe import Recipe
 from .records import Record, score
+from .stack import Stack
 from .training import Arrays, Run
-
-layers = keras.layers
-
-EVALUATED_AT_ONCE = 2_000
-"""Images per chunk of an evaluation: 10 replicas of 256 units then hold 20 MB of activations."""
 
 
 def pays(recipe: Recipe) -> bool:
@@ -145,7 +139,7 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
     return np.stack([np.concatenate(rows) for rows in epochs]), np.cumsum([0, *sizes])
 
 
-def _evaluator(stack: "Stack", recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
+def _evaluator(stack: Stack, recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
     """A function of some replicas' numbers that scores each after an epoch. Where all are scored
     on the same images, these are gathered once for all."""
     x, y = arrays.x, np.asarray(arrays.y)
@@ -167,170 +161,3 @@ def _evaluator(stack: "Stack", recipe: Recipe, arrays: Arrays, splits: list[dict
         return scores
 
     return evaluate
-
-
-class Stack:
-    """K models of one recipe as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
-
-    def __init__(self, models: list[keras.Model], recipe: Recipe) -> None:
-        import tensorflow as tf
-
-        self.recipe = recipe
-        self.layers = []  # per layer: that of each model, and their stacked weights
-        for alike in zip(*(model.layers for model in models), strict=True):
-            same = zip(*(layer.weights for layer in alike), strict=True)
-            self.layers.append((alike, [_stacked(variables) for variables in same]))
-        self.weights = [weight for _, weights in self.layers for weight in weights]
-        self.trainable = [weight for weight in self.weights if weight.trainable]
-        self.optimizer = training.make_optimizer(recipe)
-        self.optimizer.build(self.trainable)
-        if recipe.optimizer != "sgd":
-            # XLA fuses the many elementwise operations; all else it would only slow down.
-            self.update = tf.function(self.update, jit_compile=True, autograph=False)
-        self.evaluate = tf.function(
-            lambda x, rows: self(tf.gather(x, rows), training=False), autograph=False
-        )
-
-    def weights_of(self, k: int) -> list[np.ndarray]:
-        """What ``get_weights`` of replica k's model would be."""
-        return [np.array(weight[k]) for weight in self.weights]
-
-    def __call__(self, x, training: bool):
-        """Outputs (K, B, outputs) of images (K, B, 784), or of images (B, 784) that all share."""
-        for alike, weights in self.layers:
-            if training and isinstance(alike[0], layers.Dropout):
-                x = x * _masks(alike, keras.ops.shape(x)[1:], self.optimizer.iterations)
-            else:
-                x = _call(alike[0], weights, x, training)
-        return x
-
-    def update(self, gradients: list) -> None:
-        """Let the optimizer change the weights."""
-        self.optimizer.apply(gradients, self.trainable)
-
-    def epoch_function(self, x, y) -> Callable:
-        """A function of an epoch's rows (K, images) and its batches' bounds (steps + 1,) that
-        trains on it, whole in the graph, and returns the running metrics, (K,) each."""
-        import tensorflow as tf
-
-        names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
-        update = tf.autograph.experimental.do_not_convert(self._step)  # it has no loops to convert
-
-        def epoch(rows, bounds):
-            sums = [tf.zeros(len(rows)) for _ in names]
-            for step in tf.range(len(bounds) - 1):
-                batch = rows[:, bounds[step] : bounds[step + 1]]
-                found = update(tf.gather(x, batch), tf.gather(y, batch))
-                size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
-                sums = [total + size * value for total, value in zip(sums, found, strict=True)]
-            images = tf.cast(bounds[-1], tf.float32)
-            return dict(zip(names, [total / images for total in sums], strict=True))
-
-        return tf.function(epoch, reduce_retracing=True)
-
-    def _step(self, x, y) -> list:
-        """One weight update; return each replica's loss (K,) and, of classes, accuracy (K,)."""
-        import tensorflow as tf
-
-        classify = self.recipe.task == "classify"
-        with tf.GradientTape() as tape:
-            raw = self(x, training=True)
-            if classify:
-                errors = keras.losses.sparse_categorical_crossentropy(y, raw, from_logits=True)
-            else:
-                errors = keras.losses.mean_squared_error(y, raw)
-            losses = keras.ops.mean(errors, axis=1) + sum(map(_penalty, self.trainable))
-            loss = keras.ops.sum(losses)  # its gradient is, for each replica, that of its own loss
-        gradients = tape.gradient(loss, [weight.value for weight in self.trainable])
-        self.update(gradients)
-        if not classify:
-            return [losses]
-        right = keras.metrics.sparse_categorical_accuracy(y, raw)
-        return [losses, keras.ops.mean(right, axis=1)]
-
-    def outputs(self, x, rows: np.ndarray) -> np.ndarray:
-        """Outputs (K, n, outputs) of all replicas for rows of the images x: the same (n,) for all,
-        or each its own (K, n)."""
-        starts = range(0, rows.shape[-1], EVALUATED_AT_ONCE)
-        chunks = [
-            self.evaluate(x, rows[..., start : start + EVALUATED_AT_ONCE]) for start in starts
-        ]
-        return np.concatenate(chunks, axis=1)
-
-
-def _stacked(variables: tuple) -> keras.Variable:
-    stacked = keras.Variable(np.stack(variables), trainable=variables[0].trainable)
-    stacked.regularizer = variables[0].regularizer
-    return stacked
-
-
-def _penalty(weight: keras.Variable):
-    """What each replica's part of a stacked weight adds to its loss, (K,), or 0."""
-    axes = range(1, len(weight.shape))
-    l1, l2 = (getattr(weight.regularizer, name, 0) for name in ("l1", "l2"))
-    total = l1 * keras.ops.sum(keras.ops.abs(weight), axes) if l1 else 0
-    return total + l2 * keras.ops.sum(keras.ops.square(weight), axes) if l2 else total
-
-
-def _masks(alike: tuple, shape: tuple, step):
-    """The factors (K, B, U), 0 or 1 / (1 − rate), that the layers draw at ``step`` (from 0): each
-    draws from its own seed, the second half of which counts the steps."""
-    import tensorflow as tf
-
-    first = tf.stack([layer.seed_generator.state.value for layer in alike])
-    seeds = tf.cast(first, tf.int32) + tf.stack([0, tf.cast(step, tf.int32)])
-    drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
-    rate = alike[0].rate
-    return tf.cast(drawn >= rate, tf.float32) / (1 - rate)
-
-
-def _call(layer, weights: list, x, training: bool):
-    """A layer of K replicas with their stacked weights, on x (K, B, I)."""
-    if isinstance(layer, layers.Dense):
-        kernel, bias = weights
-        return _affine(keras.ops.matmul(x, kernel), None, bias)
-    if isinstance(layer, layers.BatchNormalization):
-        return _batch_norm(layer, *weights, x, training)
-    return layer(x)  # elementwise: an activation, or dropout at rest
-
-
-def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: bool):
-    """The layer's own arithmetic, each replica by its own moments; all weights are (K, U)."""
-    if training:
-        mean = _sums(x) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
-        variance = _sums(
-            keras.ops.square(x - keras.ops.stop_gradient(mean)[:, None])
-        ) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
-        for moving, new in ((moving_mean, mean), (moving_variance, variance)):
-            moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
-    else:
-        mean, variance = moving_mean, moving_variance
-    # A float32 root, too, depends on the place in the stack; a float64 one does not once rounded.
-    root = keras.ops.sqrt(keras.ops.cast(variance + layer.epsilon, "float64"))
-    scale = gamma / keras.ops.cast(root, "float32")
-    return _affine(x, scale, beta - mean * scale)
-
-
-def _affine(x, scale, shift):
-    """x (K, B, U) times scale (K, U), unless it is None, plus shift (K, U)."""
-    import tensorflow as tf
-
-    @tf.custom_gradient
-    def affine(x, scale, shift):
-        def gradient(g):
-            return g * scale[:, None], _sums(g * x), _sums(g)
-
-        return x * scale[:, None] + shift[:, None], gradient
-
-    @tf.custom_gradient
-    def plus(x, shift):
-        return x + shift[:, None], lambda g: (g, _sums(g))
-
-    return plus(x, shift) if scale is None else affine(x, scale, shift)
-
-
-def _sums(x):
-    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum rounds a
-    replica's numbers differently with its place in the stack."""
-    ones = keras.ops.ones((x.shape[0], 1, keras.ops.shape(x)[1]))
-    return keras.ops.matmul(ones, x)[:, 0]
