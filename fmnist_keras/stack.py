@@ -7,6 +7,7 @@ stack. Shapes: K replicas, B images in a batch, I inputs and U units of a layer.
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 
 from . import training
 from .quiet import keras
@@ -22,8 +23,6 @@ class Stack:
     """K models of one recipe as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
 
     def __init__(self, models: list[keras.Model], recipe: Recipe) -> None:
-        import tensorflow as tf
-
         self.recipe = recipe
         self.layers = []  # per layer: that of each model, and their stacked weights
         for alike in zip(*(model.layers for model in models), strict=True):
@@ -60,8 +59,6 @@ class Stack:
     def epoch_function(self, x, y) -> Callable:
         """A function of an epoch's rows (K, images) and its batches' bounds (steps + 1,) that
         trains on it, whole in the graph, and returns the running metrics, (K,) each."""
-        import tensorflow as tf
-
         names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
         update = tf.autograph.experimental.do_not_convert(self._step)  # it has no loops to convert
 
@@ -79,8 +76,6 @@ class Stack:
 
     def _step(self, x, y) -> list:
         """One weight update; return each replica's loss (K,) and, of classes, accuracy (K,)."""
-        import tensorflow as tf
-
         classify = self.recipe.task == "classify"
         with tf.GradientTape() as tape:
             raw = self(x, training=True)
@@ -124,8 +119,6 @@ def _penalty(weight: keras.Variable):
 def _masks(alike: tuple, shape: tuple, step):
     """The factors (K, B, U), 0 or 1 / (1 − rate), that the layers draw at ``step`` (from 0): each
     draws from its own seed, the second half of which counts the steps."""
-    import tensorflow as tf
-
     first = tf.stack([layer.seed_generator.state.value for layer in alike])
     seeds = tf.cast(first, tf.int32) + tf.stack([0, tf.cast(step, tf.int32)])
     drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
@@ -137,7 +130,7 @@ def _call(layer, weights: list, x, training: bool):
     """A layer of K replicas with their stacked weights, on x (K, B, I)."""
     if isinstance(layer, layers.Dense):
         kernel, bias = weights
-        return _affine(keras.ops.matmul(x, kernel), None, bias)
+        return _shifted(keras.ops.matmul(x, kernel), bias)
     if isinstance(layer, layers.BatchNormalization):
         return _batch_norm(layer, *weights, x, training)
     return layer(x)  # elementwise: an activation, or dropout at rest
@@ -146,10 +139,10 @@ def _call(layer, weights: list, x, training: bool):
 def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: bool):
     """The layer's own arithmetic, each replica by its own moments; all weights are (K, U)."""
     if training:
-        mean = _sums(x) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
-        variance = _sums(
-            keras.ops.square(x - keras.ops.stop_gradient(mean)[:, None])
-        ) / keras.ops.cast(keras.ops.shape(x)[1], "float32")
+        images = keras.ops.cast(keras.ops.shape(x)[1], "float32")
+        mean = _sums(x) / images
+        centered = x - keras.ops.stop_gradient(mean)[:, None]
+        variance = _sums(keras.ops.square(centered)) / images
         for moving, new in ((moving_mean, mean), (moving_variance, variance)):
             moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
     else:
@@ -157,29 +150,23 @@ def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: b
     # A float32 root, too, depends on the place in the stack; a float64 one does not once rounded.
     root = keras.ops.sqrt(keras.ops.cast(variance + layer.epsilon, "float64"))
     scale = gamma / keras.ops.cast(root, "float32")
-    return _affine(x, scale, beta - mean * scale)
+    return _shifted(_scaled(x, scale), beta - mean * scale)
 
 
-def _affine(x, scale, shift):
-    """x (K, B, U) times scale (K, U), unless it is None, plus shift (K, U)."""
-    import tensorflow as tf
+@tf.custom_gradient
+def _scaled(x, scale):
+    """x (K, B, U) times scale (K, U)."""
+    return x * scale[:, None], lambda g: (g * scale[:, None], _sums(g * x))
 
-    @tf.custom_gradient
-    def affine(x, scale, shift):
-        def gradient(g):
-            return g * scale[:, None], _sums(g * x), _sums(g)
 
-        return x * scale[:, None] + shift[:, None], gradient
-
-    @tf.custom_gradient
-    def plus(x, shift):
-        return x + shift[:, None], lambda g: (g, _sums(g))
-
-    return plus(x, shift) if scale is None else affine(x, scale, shift)
+@tf.custom_gradient
+def _shifted(x, shift):
+    """x (K, B, U) plus shift (K, U)."""
+    return x + shift[:, None], lambda g: (g, _sums(g))
 
 
 def _sums(x):
-    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum rounds a
-    replica's numbers differently with its place in the stack."""
+    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum, used in its
+    gradients too, rounds a replica's numbers differently with its place in the stack."""
     ones = keras.ops.ones((x.shape[0], 1, keras.ops.shape(x)[1]))
     return keras.ops.matmul(ones, x)[:, 0]
