@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 
 # Two studies at once, sharing the cores, take two thirds of the time of one after the other.
 JOBS ?= 2
-SHARED_BY ?= 1
+# How many studies share the cores: JOBS where make all runs them, one where a study runs alone.
+SHARED_BY := 1
 CORES := $(shell nproc 2>/dev/null || echo 2)
 THREADS := $(shell n=$$(( $(CORES) / $(SHARED_BY) )); echo $$(( n > 0 ? n : 1 )))
 # An operation of a dense network stays on one thread, and its seeds are trained side by side;

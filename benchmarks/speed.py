@@ -130,7 +130,8 @@ def growth() -> pd.DataFrame:
     rows = []
     ours, fit = Worker("this project"), Worker("Keras fit")
     with closing(ours), closing(fit):
-        ours.wait(), fit.wait()
+        ours.wait()
+        fit.wait()
         for seeds in (1, 2, 4, 8, 16, 32):
             ends = ours.ask(KERAS_STUDY.but(epochs=EPOCHS), seeds)["ends"]
             seconds = np.median(np.diff(ends)) / seeds
