@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from fmnist_keras.quiet import keras
 
 from fmnist_keras import data, models
-from fmnist_keras.quiet import keras
 from fmnist_keras.recipe import Recipe
 
 VALIDATION = slice(54_000, 60_000)

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from fmnist_keras.parameters import NOTEBOOKS, check_parameters, defaults
+from fmnist_keras.notebook.parameters import NOTEBOOKS, check_parameters, defaults
 from fmnist_keras.recipe import RecipeError
 
 NOTEBOOK = "03_learning_rate"
