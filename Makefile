@@ -3,11 +3,26 @@
 PROFILE ?= quick
 STORAGE ?=
 PYTHON ?= python3
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 
 # Two studies at once, sharing the cores, take two thirds of the time of one after the other.
 JOBS ?= 2
+
+# A switch that is misspelt or impossible ends make before anything is set up.
+SWITCHES := PROFILE STORAGE JOBS PORT PYTHON
+comma := ,
+empty :=
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(1))
+unknown := $(foreach name,$(filter-out $(SWITCHES) SHARED_BY,$(.VARIABLES)),$(call given,$(name)))
+$(if $(strip $(unknown)),$(error $(strip $(unknown)): no such switch; known: \
+  $(subst $(empty) $(empty),$(comma) ,$(SWITCHES))))
+check = $(if $(filter-out 1,$(words $($(1))))$(filter-out $(2),$($(1))),$(error $(1) = $($(1)): must be $(3)))
+$(call check,PROFILE,smoke quick paper,smoke$(comma) quick or paper)
+$(call check,JOBS,$(shell seq 999),a positive integer)
+$(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an integer from 1 to 65535)
+
 # How many studies share the cores: JOBS where make all runs them, one where a study runs alone.
 SHARED_BY := 1
 CORES := $(shell nproc 2>/dev/null || echo 2)
@@ -19,30 +34,32 @@ export OMP_NUM_THREADS := $(THREADS)
 # Arrays in huge pages, where Linux leaves that to the program: products are a few percent faster.
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
-export FMNIST_STORAGE := $(STORAGE)
+# As it was typed: a password may hold a dollar sign.
+ifneq ($(value STORAGE),)
+export FMNIST_STORAGE := $(value STORAGE)
+endif
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
-# The longest first, so that no core is left idle at the end.
-LONGEST := 13_missing_pixels 07_mlp_capacity 09_weight_penalties 04_optimizers 06_architectures \
-  11_normalization_and_initialization 05_batch_size
-STUDIES := $(LONGEST) $(filter-out $(LONGEST) 14_summary,$(NOTEBOOKS))
 BENCH := .venv-bench
-PACKAGE := $(wildcard fmnist_keras/*.py fmnist_keras/*.yaml)
+PACKAGE := $(shell find fmnist_keras -name '*.py' -o -name '*.yaml')
 STAMPS := .stamps/$(PROFILE)
+# $(call execute,JOBS,STUDIES): execute those that are not up to date, and show how far they are.
+execute = $(BIN)/python scripts/progress.py $(PROFILE) $(1) $(2) -- \
+  $(MAKE) --no-print-directory --keep-going --jobs=$(1) SHARED_BY=$(1)
 NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: all help test lab smoke references readme bench clean
+.PHONY: all help test lab dashboard smoke references mutants readme bench announce-bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
 
 all: $(VENV)/ready .stamps/data ## set up, then re-execute every study that is not up to date (PROFILE=quick)
-	@$(MAKE) --no-print-directory --jobs=$(JOBS) SHARED_BY=$(JOBS) $(STUDIES:%=$(STAMPS)/%) $(STAMPS)/14_summary
+	+@$(call execute,$(JOBS),$(NOTEBOOKS))
 	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
 
 test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs
@@ -55,17 +72,27 @@ test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every not
 lab: $(VENV)/ready .stamps/data ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
+dashboard: $(VENV)/ready ## browse all runs in Optuna's dashboard, in the web browser (PORT=8080)
+	@$(BIN)/python scripts/dashboard.py $(PORT)
+
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
 
 references: $(VENV)/ready .stamps/data ## store each notebook's smoke outputs anew, as what the tests compare with
 	$(BIN)/python tests/store_references.py $(NOTEBOOKS:%=notebooks/%.ipynb)
 
+mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails
+	$(BIN)/python scripts/mutants.py
+
 readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
 	$(BIN)/python -c "from fmnist_keras import reports; reports.update_readme()"
 
-bench: $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
+bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
 	$(BENCH)/bin/python benchmarks/speed.py
+
+announce-bench:
+	@echo "bench needs an environment of its own, $(BENCH), with PyTorch and JAX: once, several hundred"
+	@echo "MB to several GB to download. The timings then take about 30 minutes on two cores."
 
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results
@@ -82,27 +109,24 @@ $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 
 .stamps/data: $(VENV)/ready
 	@mkdir -p $(@D)
-	$(BIN)/python -c 'from fmnist_keras import data; print("data from:", data.load().source)'
+	$(BIN)/python scripts/fetch_data.py
 	@touch $@
 
 # A study fails or succeeds as a whole: the report appears only once its notebook has run through.
 # The smoke profile has no parameter files: the notebooks' own defaults are meant.
 .SECONDEXPANSION:
 $(STAMPS)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) $(PACKAGE) $(VENV)/ready .stamps/data
-	@mkdir -p $(@D) reports/$(PROFILE)
-	@echo "$(PROFILE): $*"
+	@mkdir -p $(@D)
 	@TF_NUM_INTRAOP_THREADS=$(if $(filter $(CONVOLUTIONAL),$*),$(THREADS),1) \
-	  $(BIN)/papermill -k python3 --cwd . --no-progress-bar --log-level ERROR --stdout-file /dev/stdout \
-	  $(if $(wildcard params/$(PROFILE)/$*.yaml),-f params/$(PROFILE)/$*.yaml) \
-	  $(if $(filter 14_summary,$*),-p profile $(PROFILE)) notebooks/$*.ipynb $@.ipynb
-	@$(BIN)/jupyter nbconvert --log-level ERROR --to html --output-dir reports/$(PROFILE) --output $* $@.ipynb
-	@mv $@.ipynb reports/$(PROFILE)/$*.ipynb
+	  $(BIN)/python scripts/execute.py $(PROFILE) $*
 	@touch $@
 
-$(STAMPS)/14_summary: $(STUDIES:%=$(STAMPS)/%)
+$(STAMPS)/14_summary: $(patsubst %,$(STAMPS)/%,$(filter-out 14_summary,$(NOTEBOOKS)))
 
+# Each study under its name, alone; the summary needs all of them.
 define study
 .PHONY: $(2)
-$(2): $(STAMPS)/$(1)
+$(2): $(VENV)/ready .stamps/data
+	+@$$(call execute,$(if $(filter summary,$(2)),$(JOBS),1),$(if $(filter summary,$(2)),$(NOTEBOOKS),$(1)))
 endef
 $(foreach name,$(NOTEBOOKS),$(eval $(call study,$(name),$(shell echo $(name) | cut -c4-))))
