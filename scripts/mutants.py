@@ -17,7 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("fmnist_keras", "notebooks", "tests", "params", "reports", "scripts", "benchmarks",
           "pyproject.toml", "README.md", "Makefile")  # fmt: skip
-NBVAL = "--nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg".split()
+NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg"]
 NBVAL += ["-p", "tests.nbval_settings"]
 AT_ONCE = 2
 

@@ -141,8 +141,8 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
 
 
 def _evaluator(stack: StackedModel, recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
-    """A function of some seeds' places in the stack that scores each after an epoch. Where all are scored
-    on the same images, these are gathered once for all."""
+    """A function of some seeds' places in the stack that scores each after an epoch. Where all are
+    scored on the same images, these are gathered once for all."""
     x, y = arrays.x, np.asarray(arrays.y)
     if recipe.validation == "test":
         x = keras.ops.concatenate([x, arrays.parts["test"][0]])
