@@ -1,10 +1,12 @@
 """Training does what the recipe says, repeatably, and its numbers can be computed otherwise."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 
+from benchmarks import torch_curves
 from fmnist_keras import data, models, training
 from fmnist_keras.models import keras
 from fmnist_keras.recipe import Recipe
@@ -238,51 +240,22 @@ def test_decay_is_coupled(small, fields):
         np.testing.assert_allclose(two, one - 0.5 * 0.1 * before, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "options"),
-    [
-        ("SGD", {"lr": 0.1}),
-        ("SGD", {"lr": 0.1, "momentum": 0.9}),
-        ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
-        ("Adam", {"lr": 0.001}),
-        ("Adam", {"lr": 0.001, "weight_decay": 0.01}),
-        ("RMSprop", {"lr": 0.001}),
-        ("Adadelta", {"lr": 1.0}),
-    ],
-)
-def test_the_same_curve_as_torch(small, optimizer, options):
-    """One update counts as an epoch, so the curve has the loss of every batch: 3 passes of 5."""
-    torch = pytest.importorskip("torch")
-    names = {"lr": "learning_rate"}
-    recipe = small.but(
-        units=(32,), framework_defaults="torch", initializer="torch", optimizer=optimizer.lower(),
-        steps_per_epoch=1, epochs=15, **{names.get(k, k): v for k, v in options.items()},
-    )  # fmt: skip
-    start = initial_weights(recipe, 5)
-    run = training.train_one(recipe, 5)
-    ours = np.array(run.curves["running_loss"])
-
-    net = torch.nn.Sequential(torch.nn.Linear(784, 32), torch.nn.Sigmoid(), torch.nn.Linear(32, 10))
-    with torch.no_grad():
-        for parameter, weight in zip(net.parameters(), start, strict=True):
-            parameter.copy_(torch.tensor(weight.T.copy()))
-    step = getattr(torch.optim, optimizer)(net.parameters(), **options)
-    images = data.load()
-    x = torch.tensor(images.train_images[:500].reshape(500, 784) / np.float32(255))
-    y = torch.tensor(images.train_labels[:500].astype("int64"))
-    theirs = []
-    for epoch in range(3):
-        order = epoch_order(np.arange(500), 5, epoch)
-        for rows in torch.tensor(order).split(100):
-            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
-            step.zero_grad()
-            loss.backward()
-            theirs.append(float(loss.detach()))
-            decay = options.get("weight_decay", 0) / 2
-            theirs[-1] += decay * sum(float((p.detach() ** 2).sum()) for p in net.parameters())
-            step.step()
+@pytest.mark.parametrize("case", torch_curves.CASES)
+def test_the_same_curve_as_torch(case):
+    theirs = json.loads(torch_curves.STORED.read_text())[case]
+    ours = training.train_one(torch_curves.recipe(case), torch_curves.SEED).curves["running_loss"]
     assert theirs[-1] < theirs[0] - 0.05
     np.testing.assert_allclose(ours, theirs, rtol=2e-4)
+
+
+def test_a_cnn_learns():
+    recipe = Recipe(
+        model="simple_cnn", width_multiplier=0.25, train_size=3_000, test_size=1_000, epochs=3,
+        optimizer="adam", learning_rate=0.003, batch_size=64,
+    )  # fmt: skip
+    run = training.train_one(recipe, 0)
+    assert run.curves["train_loss"][2] < run.curves["train_loss"][0]
+    assert run.metrics["test_accuracy"] > 0.75  # ten classes: a guess has 0.1
 
 
 # Stopping early

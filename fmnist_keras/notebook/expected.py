@@ -55,22 +55,28 @@ def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for condition, part in runs.drop_duplicates(["recipe", "seed"]).groupby("recipe", sort=False):
         steps = part["steps"].max() if "steps" in part else 0
-        share = SHARE_OF_SPREAD["short" if steps <= SHORT else "long"]
-        seeds = " ".join(map(str, sorted(part["seed"])))
-        names = part.get("name", [""])
+        settings = {
+            "condition": condition,
+            "seeds": " ".join(map(str, sorted(part["seed"]))),
+            "label": _label(part.iloc[0]),
+            "share": SHARE_OF_SPREAD["short" if steps <= SHORT else "long"],
+        }
         for number in part[numbers].columns[part[numbers].notna().any()]:
-            mean, spread = part[number].mean(), part[number].std() if len(part) > 1 else 0.0
-            rows.append(
-                {
-                    "condition": condition,
-                    "seeds": seeds,
-                    "label": next(iter(names)) or condition,
-                    "number": number,
-                    "mean": mean,
-                    "tolerance": max(share * spread, LEAST * abs(mean)),
-                }
-            )
+            values = part[number]
+            spread = np.nan_to_num(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            rows.append({**settings, "number": number, "mean": values.mean(), "spread": spread})
     frame = pd.DataFrame(rows)
     # Two seeds may agree by chance: no condition's spread counts as less than half the usual one.
-    usual = frame.groupby("number")["tolerance"].transform("median")
-    return frame.assign(tolerance=np.maximum(frame["tolerance"], usual / 2))
+    usual = frame.groupby("number")["spread"].transform("median")
+    spread = np.maximum(frame.pop("spread"), usual / 2)
+    tolerance = np.maximum(frame.pop("share") * spread, LEAST * frame["mean"].abs())
+    return frame.assign(tolerance=tolerance)
+
+
+def _label(run: pd.Series) -> str:
+    """What a reader calls a condition: its name, or what its network was trained with."""
+    if run.get("name"):
+        return run["name"]
+    if "optimizer" not in run:
+        return run["recipe"]
+    return f"{run['optimizer']} at {run['learning_rate']:g}, batch {run['batch_size']}"
