@@ -63,7 +63,8 @@ def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
         }
         for number in part[numbers].columns[part[numbers].notna().any()]:
             values = part[number]
-            spread = np.nan_to_num(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            with np.errstate(invalid="ignore"):  # a diverged run's loss may be infinite
+                spread = np.nan_to_num(values.std())  # one seed: none
             rows.append({**settings, "number": number, "mean": values.mean(), "spread": spread})
     frame = pd.DataFrame(rows)
     # Two seeds may agree by chance: no condition's spread counts as less than half the usual one.
