@@ -2,6 +2,7 @@
 # STORAGE=<Optuna storage URL> keeps the runs in a database that several machines may share.
 PROFILE ?= quick
 STORAGE ?=
+REUSE ?=
 PYTHON ?= python3
 PORT ?= 8080
 VENV := .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 # A switch that is misspelt or impossible ends make before anything is set up.
-SWITCHES := PROFILE STORAGE JOBS PORT PYTHON
+SWITCHES := PROFILE STORAGE REUSE JOBS PORT PYTHON
 comma := ,
 empty :=
 given = $(if $(filter command,$(firstword $(origin $(1)))),$(1))
@@ -20,6 +21,7 @@ $(if $(strip $(unknown)),$(error $(strip $(unknown)): no such switch; known: \
   $(subst $(empty) $(empty),$(comma) ,$(SWITCHES))))
 check = $(if $(filter-out 1,$(words $($(1))))$(filter-out $(2),$($(1))),$(error $(1) = $($(1)): must be $(3)))
 $(call check,PROFILE,smoke quick paper,smoke$(comma) quick or paper)
+$(if $(REUSE),$(call check,REUSE,1,1 or nothing))
 $(call check,JOBS,$(shell seq 999),a positive integer)
 $(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an integer from 1 to 65535)
 
@@ -27,9 +29,6 @@ $(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an intege
 SHARED_BY := 1
 CORES := $(shell nproc 2>/dev/null || echo 2)
 THREADS := $(shell n=$$(( $(CORES) / $(SHARED_BY) )); echo $$(( n > 0 ? n : 1 )))
-# An operation of a dense network stays on one thread, and its seeds are trained side by side;
-# convolutions use all threads there are.
-CONVOLUTIONAL := 06_architectures
 export OMP_NUM_THREADS := $(THREADS)
 # Arrays in huge pages, where Linux leaves that to the program: products are a few percent faster.
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
@@ -37,6 +36,10 @@ export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 # As it was typed: a password may hold a dollar sign.
 ifneq ($(value STORAGE),)
 export FMNIST_STORAGE := $(value STORAGE)
+endif
+# REUSE=1 keeps finished runs of older code; the reports then show their fingerprint.
+ifneq ($(REUSE),)
+export FMNIST_REUSE := 1
 endif
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -62,11 +65,12 @@ all: $(VENV)/ready .stamps/data ## set up, then re-execute every study that is n
 	+@$(call execute,$(JOBS),$(NOTEBOOKS))
 	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
 
+# As a machine of four cores would: that many stacks of seeds train side by side.
 test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
-	TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 FMNIST_RESULTS=$$results \
+	OMP_NUM_THREADS=4 FMNIST_RESULTS=$$results \
 	  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(NBVAL) tests notebooks
 
 lab: $(VENV)/ready .stamps/data ## open the notebooks in JupyterLab
@@ -78,14 +82,14 @@ dashboard: $(VENV)/ready ## browse all runs in Optuna's dashboard, in the web br
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
 
-references: $(VENV)/ready .stamps/data ## store each notebook's smoke outputs anew, as what the tests compare with
-	$(BIN)/python tests/store_references.py $(NOTEBOOKS:%=notebooks/%.ipynb)
+references: $(VENV)/ready .stamps/data ## store anew what the checks compare with (PROFILE=smoke or quick)
+	$(BIN)/python scripts/references.py $(PROFILE)
 
 mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python scripts/mutants.py
 
 readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
-	$(BIN)/python -c "from fmnist_keras import reports; reports.update_readme()"
+	$(BIN)/python scripts/readme.py
 
 bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
 	$(BENCH)/bin/python benchmarks/speed.py
@@ -117,8 +121,7 @@ $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 .SECONDEXPANSION:
 $(STAMPS)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) $(PACKAGE) $(VENV)/ready .stamps/data
 	@mkdir -p $(@D)
-	@TF_NUM_INTRAOP_THREADS=$(if $(filter $(CONVOLUTIONAL),$*),$(THREADS),1) \
-	  $(BIN)/python scripts/execute.py $(PROFILE) $*
+	@$(BIN)/python scripts/execute.py $(PROFILE) $*
 	@touch $@
 
 $(STAMPS)/14_summary: $(patsubst %,$(STAMPS)/%,$(filter-out 14_summary,$(NOTEBOOKS)))

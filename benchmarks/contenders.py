@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fmnist_keras import data, models
-from fmnist_keras.quiet import keras
+from fmnist_keras.backend import keras
 from fmnist_keras.recipe import Recipe
 
 VALIDATION = slice(54_000, 60_000)
@@ -31,28 +31,29 @@ def arrays(recipe: Recipe) -> tuple[np.ndarray, ...]:
 
 def ours(recipe: Recipe, seeds: int, tick: Callable) -> None:
     """This project: all seeds together where that pays, else one after the other."""
-    from fmnist_keras import records, replicas, training
+    from fmnist_keras.training import single, stacked
+    from fmnist_keras.training.history import History
 
-    add, ended = records.Record.add, itertools.count(1)
+    add, ended = History.add, itertools.count(1)
 
     def add_and_tick(*arguments):
-        if next(ended) % seeds == 0:  # all replicas have been scored
+        if next(ended) % seeds == 0:  # all seeds have been scored
             tick()
         return add(*arguments)
 
-    records.Record.add = add_and_tick
+    History.add = add_and_tick
     try:
-        if replicas.pays(recipe):
-            replicas.train_replicas(recipe, list(range(seeds)))
+        if stacked.worth_stacking(recipe):
+            stacked.train_stacked(recipe, list(range(seeds)))
         else:
-            training.train(recipe, 0)
+            single.train_one(recipe, 0)
     finally:
-        records.Record.add = add
+        History.add = add
 
 
 def fit(recipe: Recipe, seeds: int, tick: Callable) -> None:
     """Keras' ``fit`` on NumPy arrays, as the reports wrote it; also on the JAX backend."""
-    from fmnist_keras import training
+    from fmnist_keras.training import single
 
     x, y, x_val, y_val = arrays(recipe)
     keras.utils.clear_session()
@@ -61,7 +62,7 @@ def fit(recipe: Recipe, seeds: int, tick: Callable) -> None:
     crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classify = recipe.task == "classify"
     model.compile(
-        training.make_optimizer(recipe),
+        single.make_optimizer(recipe),
         loss=crossentropy if classify else "mse",
         metrics=["accuracy"] if classify else [],
     )

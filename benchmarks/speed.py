@@ -19,15 +19,15 @@ import pandas as pd
 import seaborn as sns
 
 from fmnist_keras import models, provenance
-from fmnist_keras.recipe import (
+from fmnist_keras.protocols import (
     ARCHITECTURES,
     DNN_HOMEWORK,
     KERAS_STUDY,
     MISSING_PIXELS,
     MLP_REPORT,
     PYTORCH_ASSIGNMENT,
-    Recipe,
 )
+from fmnist_keras.recipe import Recipe
 
 HERE = Path(__file__).parent
 ROUNDS, EPOCHS, SEEDS = 3, 2, 10
@@ -43,13 +43,13 @@ FAMILIES = {
         validation="last", val_size=6_000, batch_norm="after", dropout=0.25
     ),
     "128, batch 512": DNN_HOMEWORK.but(validation="last"),
-    "256-64-28, restore": MISSING_PIXELS.but(validation="last"),
+    "256-64-28, inpaint": MISSING_PIXELS.but(validation="last"),
 }
 CNNS = {
     name: ARCHITECTURES[name].but(train_size=CNN_IMAGES)
     for name in ("Simple CNN", "Dropout CNN", "Deep CNN + BN", "VGG-16")
 }
-CNNS["VGG-16"] = CNNS["VGG-16"].but(width=0.25)
+CNNS["VGG-16"] = CNNS["VGG-16"].but(width_multiplier=0.25)
 BACKENDS = {"Keras fit on JAX": "jax", "PyTorch DataLoader": "torch", "PyTorch tensors": "torch"}
 CONTENDERS = ["this project", "Keras fit", "Keras fit on JAX", "PyTorch DataLoader",
               "PyTorch tensors"]  # fmt: skip
@@ -59,9 +59,9 @@ class Worker:
     """A contender in a process of its own, with the threads that ``make`` gives a study."""
 
     def __init__(self, name: str, convolutional: bool = False) -> None:
+        threads = 1 if name == "this project" and not convolutional else provenance.cores()
         settings = {"KERAS_BACKEND": BACKENDS.get(name, "tensorflow")}
-        if name == "this project" and not convolutional:
-            settings["TF_NUM_INTRAOP_THREADS"] = "1"
+        settings["TF_NUM_INTRAOP_THREADS"] = str(threads)
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "contenders.py"), name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | settings,
@@ -188,7 +188,8 @@ def main() -> None:
         "quarter of its width. Arithmetic limit: the update's matrix products at the speed of a "
         "large matrix product, measured before each round.",
         "",
-        f"{where['device']}; {where['versions']}; commit {where['commit']}.",
+        f"{where['device']}, {where['cores']} cores; {where['versions']}; "
+        f"commit {where['commit']}.",
     ]
     for title, frame in sections.items():
         text += ["", f"## {title}", "", frame.reset_index().to_markdown(index=False)]

@@ -1,18 +1,13 @@
-"""Fashion-MNIST: found or fetched, verified byte for byte, split and scaled.
+"""Fashion-MNIST: found, verified byte for byte, split and scaled.
 
 The data comes from the folder FMNIST_DATA names, or else from the first place that has it: the
-system folder of Debian's package, Keras' cache, our cache. If none has it, it is downloaded: by
-Keras' loader into Keras' cache, or failing that as Debian's package into ours, without root.
+system folder of Debian's package, Keras' cache, our cache. ``scripts/fetch_data.py`` fills these.
 """
 
-import csv
 import functools
 import gzip
 import hashlib
 import os
-import subprocess
-import sys
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +24,6 @@ FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from pac
 }
 PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-TIME_LIMIT = 120  # seconds for one download command: enough for the 30 MB at 2 Mbit/s
 
 
 class DataError(RuntimeError):
@@ -47,76 +41,37 @@ class Images:
     source: str  # "FMNIST_DATA", "system", "Keras" or "Debian package"
 
 
+def places() -> dict[str, Path]:
+    """Where the data may lie, in the order in which it is looked for; with FMNIST_DATA set, that
+    folder alone."""
+    if os.environ.get("FMNIST_DATA"):
+        return {"FMNIST_DATA": _folder("FMNIST_DATA")}
+    return {
+        "system": SYSTEM_FOLDER,
+        "Keras": _folder("KERAS_HOME", "~/.keras") / "datasets" / "fashion-mnist",
+        "Debian package": _folder("XDG_CACHE_HOME", "~/.cache") / "fmnist_keras",
+    }
+
+
 @functools.cache
 def load() -> Images:
     """Return the verified data, read once per process.
 
     Raises DataError if no place has the data, or if the place that has it holds a bad file: other
-    data is never silently used instead. With FMNIST_DATA set, no other place is looked at.
+    data is never silently used instead.
     """
-    if os.environ.get("FMNIST_DATA"):
-        return _read("FMNIST_DATA", _folder("FMNIST_DATA"))
-    keras_cache = _folder("KERAS_HOME", "~/.keras") / "datasets" / "fashion-mnist"
-    our_cache = _folder("XDG_CACHE_HOME", "~/.cache") / "fmnist_keras"
-    downloads = [("Keras", keras_cache, _download_with_keras)]
-    downloads += [("Debian package", our_cache, _download_package)]
-    tried = []
-    for source, folder, _ in [("system", SYSTEM_FOLDER, None), *downloads]:
-        if all(_find(folder, name) for name in FILES):
+    for source, folder in places().items():
+        if source == "FMNIST_DATA" or all(_find(folder, name) for name in FILES):
             return _read(source, folder)
-        tried.append(f"{source}: the four files are not in {folder}")
-    for source, folder, download in downloads:
-        try:
-            _fill(folder, download)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"{source}: download failed: {error}")
-        else:
-            return _read(source, folder)
-    tried.append(f"Install Debian's {PACKAGE}, or set FMNIST_DATA to a folder with the four files.")
-    raise DataError("\n  ".join(["Fashion-MNIST was not found:", *tried]))
+    looked = ", ".join(map(str, places().values()))
+    raise DataError(
+        f"Fashion-MNIST was not found in {looked}: run `python scripts/fetch_data.py`, or set "
+        "FMNIST_DATA to a folder with the four files"
+    )
 
 
 def _folder(variable: str, default: str = "") -> Path:
     return Path(os.environ.get(variable) or default).expanduser().absolute()
-
-
-def _run(command: list, folder: Path, **environment: str) -> None:
-    """Run a command in a folder, quietly; raise OSError with its last line if it fails."""
-    done = subprocess.run(command, cwd=folder, env=os.environ | environment, timeout=TIME_LIMIT,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
-    if done.returncode:
-        raise OSError(done.stderr.strip().rpartition("\n")[2])
-
-
-def _fill(folder: Path, download) -> None:
-    """Download beside the place, then move: no other process ever sees half a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-        files = download(Path(temporary))
-        for name in FILES:
-            os.replace(files / f"{name}.gz", folder / f"{name}.gz")
-
-
-def _download_with_keras(folder: Path) -> Path:
-    # In a process of its own: in ours it would print, write in place and might wait for minutes.
-    code = "import socket; socket.setdefaulttimeout(5); import keras; "
-    code += "keras.datasets.fashion_mnist.load_data()"
-    _run([sys.executable, "-c", code], folder, KERAS_HOME=str(folder))
-    return folder / "datasets" / "fashion-mnist"
-
-
-def _download_package(folder: Path) -> Path:
-    apt = ["apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10"]
-    try:
-        _run([*apt, "download", PACKAGE], folder)
-    except OSError:
-        # The system's package lists are empty or old, and only root may update them: make our own.
-        (folder / "lists" / "partial").mkdir(parents=True)  # apt itself makes it only for root
-        apt += ["-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache"]
-        _run([*apt, "update"], folder)
-        _run([*apt, "download", PACKAGE], folder)
-    _run(["dpkg", "-x", *folder.glob("*.deb"), "unpacked"], folder)
-    return folder / "unpacked" / SYSTEM_FOLDER.relative_to("/")
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -186,11 +141,11 @@ def prepare(
 
     x is float32, (n, 784) if flat, else (n, 28, 28, 1). scale: "unit": [0, 1]; "symmetric":
     [-1, 1]; "standard": by one mean and one SD, those of the training images at the indices in
-    reference (None: all). task: "classify": y is int32 labels (n,); "restore": y is the scaled
+    reference (None: all). task: "classify": y is int32 labels (n,); "inpaint": y is the scaled
     pixels of one column, float32 (n, 28), and that column of x is black.
     Raises ValueError for an unknown task or scale, or a column outside 0 to 27.
     """
-    _check("task", task, "classify", "restore")
+    _check("task", task, "classify", "inpaint")
     _check("scale", scale, "unit", "symmetric", "standard")
     if not 0 <= column < 28:
         raise ValueError(f"column = {column}: must be from 0 to 27")
@@ -207,21 +162,8 @@ def prepare(
         x -= shift  # in place: x takes 188 MB
         x /= divisor
         y = getattr(images, f"{part}_labels").astype(np.int32)
-        if task == "restore":
+        if task == "inpaint":
             y = x[:, :, column].copy()
             x[:, :, column] = (0 - shift) / divisor  # exactly as a black pixel was scaled
         arrays += [x.reshape((-1, 784) if flat else (-1, 28, 28, 1)), y]
     return tuple(arrays)
-
-
-def export_column_csv(path: str | os.PathLike, images: Images, column: int = 14) -> None:
-    """Write one column's uint8 pixels, top to bottom, a row per training and then test image.
-
-    The CSV's columns: set ("train" or "test"), index (within that set), row_0 to row_27.
-    """
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["set", "index", *(f"row_{row}" for row in range(28))])
-        for name, pixels in (("train", images.train_images), ("test", images.test_images)):
-            rows = enumerate(pixels[:, :, column].tolist())
-            writer.writerows([name, index, *values] for index, values in rows)

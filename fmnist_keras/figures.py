@@ -3,17 +3,12 @@
 A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest to highest.
 """
 
-import warnings
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from optuna import Study
-from optuna.exceptions import ExperimentalWarning
-from optuna.visualization.matplotlib import plot_optimization_history, plot_slice
 
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
@@ -34,7 +29,6 @@ LABELS = {
 
 sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
 plt.rcParams |= {"figure.dpi": 80, "savefig.dpi": 80, "figure.constrained_layout.use": True}
-warnings.filterwarnings("ignore", category=ExperimentalWarning)  # Optuna's own plots are all that
 
 
 def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figure:
@@ -96,14 +90,6 @@ def against(
     return axis
 
 
-def search(study: Study) -> None:
-    """Optuna's own history and slice plots of a search; they change matplotlib's style, so in a
-    context of their own."""
-    with plt.rc_context():
-        plot_optimization_history(study).figure.set_size_inches(6, 3)
-        plot_slice(study).figure.set_size_inches(5, 3)
-
-
 def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
     """A metric of the runs by condition: every seed a dot, their mean a bar mark."""
     values = runs[x].nunique()
@@ -111,7 +97,16 @@ def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt
     style = {"dodge": 0.4} if color else {}
     order = list(dict.fromkeys(runs[x]))
     sns.stripplot(
-        runs, x=x, y=y, hue=color, order=order, dodge=bool(color), alpha=0.6, ax=axis, legend=False
+        runs,
+        x=x,
+        y=y,
+        hue=color,
+        order=order,
+        dodge=bool(color),
+        alpha=0.6,
+        ax=axis,
+        legend=False,
+        jitter=False,  # random jitter would make each rendering another picture
     )
     sns.pointplot(
         runs, x=x, y=y, hue=color, order=order, errorbar=None, linestyle="none", marker="_",
@@ -138,63 +133,3 @@ def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int =
         if titles is not None:
             axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
     return figure
-
-
-def confusion(counts: np.ndarray, classes: tuple[str, ...], axis: plt.Axes) -> None:
-    """Confusion matrix ``counts`` (10, 10), true class by row, as shares of the row in percent."""
-    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    sns.heatmap(
-        shares, annot=True, fmt=".0f", cmap="Blues", cbar=False, square=True, vmax=20,
-        xticklabels=classes, yticklabels=classes, annot_kws={"size": 7}, ax=axis,
-    )  # fmt: skip
-    axis.set(xlabel="predicted", ylabel="true")
-
-
-def heatmap(table: pd.DataFrame, axis: plt.Axes, title: str) -> None:
-    """The numbers of a table as colors, each written in its cell without decimals."""
-    sns.heatmap(table, annot=True, fmt=".0f", cmap="viridis", cbar=False, ax=axis)
-    axis.set_title(title)
-
-
-def published_against_measured(rows: pd.DataFrame) -> np.ndarray:
-    """Published accuracy against our mean, a dot for each row of the collected ledger tables whose
-    quantity is an accuracy (percent or fraction alike, no lead of one over another); on the dashed
-    line they are equal. On the left all of them, on the right those above 0.75."""
-    quantity = rows["quantity"].fillna("")
-    part = rows[quantity.str.contains("accuracy") & ~quantity.str.contains("lead")].copy()
-    for column in ("published", "measured"):
-        number = part[column].str.extract(r"(\d+\.?\d*)", expand=False).astype(float)
-        part[column] = number.where(number <= 1, number / 100)
-    _, axes = plt.subplots(1, 2, figsize=(PANEL[0] * 2.4, PANEL[1] * 1.4))
-    for axis, low in zip(axes, (0, 0.75), strict=True):
-        limits = {"xlim": (low, 1), "ylim": (low, 1)}
-        sns.scatterplot(
-            part, x="published", y="measured", hue="verdict", style="verdict", legend=low == 0,
-            ax=axis,
-        )  # fmt: skip
-        axis.axline((0, 0), slope=1, color="gray", linestyle="--", linewidth=1)
-        axis.set(xlabel="published accuracy", ylabel="measured accuracy (seed mean)", **limits)
-    axes[0].legend(fontsize="small", loc="lower right")
-    return axes
-
-
-def facets(frame: pd.DataFrame, x: str, y: str, color: str, columns: str, label: str) -> Figure:
-    """``y`` (axis title ``label``) against ``x`` for each value of ``columns`` in a panel of its
-    own, a line and a seed band for each value of ``color``."""
-    with plt.rc_context({"figure.constrained_layout.use": False}):  # seaborn lays this one out
-        grid = sns.relplot(
-            frame, x=x, y=y, hue=color, col=columns, kind="line", marker="o", errorbar=SPREAD,
-            height=PANEL[1], aspect=1.2, palette="colorblind",
-        )  # fmt: skip
-    grid.set_axis_labels(x, label)
-    return grid.figure
-
-
-def lines(series: dict[str, tuple], x: str, y: str, log_y: bool = False) -> plt.Axes:
-    """Labeled lines: name -> (x values, y values)."""
-    _, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.1))
-    for name, (across, up) in series.items():
-        axis.plot(across, up, label=name)
-    axis.set(xlabel=x, ylabel=y, yscale="log" if log_y else "linear")
-    axis.legend(fontsize="small")
-    return axis

@@ -3,7 +3,7 @@ softmax belongs to the loss, where it is exact. Parameter counts do not depend o
 
 from pathlib import Path
 
-from .quiet import keras
+from .backend import keras
 from .recipe import Recipe
 
 layers = keras.layers
@@ -20,7 +20,7 @@ Configuration D of Simonyan & Zisserman (2015); dense layers of 512 as usual for
 
 def build(recipe: Recipe) -> keras.Model:
     """Build the recipe's model, uncompiled; input (batch, 784) for an MLP, (batch, 28, 28, 1) for a
-    CNN; output logits (batch, 10), or for the restore task pixels (batch, 28), always float32.
+    CNN; output logits (batch, 10), or for the inpaint task pixels (batch, 28), always float32.
 
     Initial weights and dropout masks follow Keras' global seed: call
     ``keras.utils.set_random_seed`` right before.
@@ -79,13 +79,13 @@ def _penalties(recipe: Recipe, first: bool) -> dict:
 
 def _activation(recipe: Recipe) -> layers.Layer:
     if recipe.activation == "leaky_relu":
-        return layers.LeakyReLU(0.01 if recipe.constants == "torch" else 0.3)
+        return layers.LeakyReLU(0.01 if recipe.framework_defaults == "torch" else 0.3)
     return layers.Activation(recipe.activation)
 
 
 def _batch_norm(recipe: Recipe) -> layers.Layer:
     decay = keras.regularizers.L2(recipe.weight_decay / 2) if recipe.weight_decay else None
-    constants = {"momentum": 0.9, "epsilon": 1e-5} if recipe.constants == "torch" else {}
+    constants = {"momentum": 0.9, "epsilon": 1e-5} if recipe.framework_defaults == "torch" else {}
     return layers.BatchNormalization(gamma_regularizer=decay, beta_regularizer=decay, **constants)
 
 
@@ -105,7 +105,7 @@ def _mlp(recipe: Recipe) -> list[layers.Layer]:
 
 
 def _scaled(units: int, recipe: Recipe) -> int:
-    return max(1, round(units * recipe.width))
+    return max(1, round(units * recipe.width_multiplier))
 
 
 def _conv(filters: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:

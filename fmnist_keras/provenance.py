@@ -1,6 +1,7 @@
-"""Where a run was made, and the table that tells a reader so."""
+"""Where runs were made, and what a report says of it."""
 
 import functools
+import json
 import os
 import platform
 import subprocess
@@ -17,8 +18,9 @@ def cores() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
 
 
-def current() -> dict[str, str]:
-    """Where a run was made: versions, backend, device, threads and commit."""
+def current() -> dict[str, str | int]:
+    """What decides a run's numbers besides recipe, seed and code: versions, backend, device; and
+    what does not: cores and commit."""
     import keras
 
     packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
@@ -27,7 +29,8 @@ def current() -> dict[str, str]:
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
-        "device": f"{_device()}, {cores()} threads",
+        "device": _device(),
+        "cores": cores(),
         "commit": _commit(),
     }
 
@@ -47,7 +50,7 @@ def _device() -> str:
 
 @functools.cache
 def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10"]
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -55,9 +58,13 @@ def _commit() -> str:
 
 
 def table(*runs: pd.DataFrame) -> pd.DataFrame:
-    """How runs came to be: a row per versions × backend × device × commit, with the number of runs
-    and their training time in minutes."""
+    """How runs came to be: a row per fingerprint × versions × backend × device, with the number of
+    runs. What differs from one time to the next (training time, cores, commit) goes into the file
+    that the environment variable FMNIST_TIMES names, if there is one."""
     frame = pd.concat(runs).drop_duplicates(["recipe", "seed"])
-    groups = frame.groupby(["versions", "backend", "device", "commit"], sort=False)
-    counts = groups["seconds"].agg(runs="size", minutes=lambda seconds: round(sum(seconds) / 60, 1))
-    return counts.reset_index()
+    if path := os.environ.get("FMNIST_TIMES"):
+        groups = frame.groupby(["commit", "cores"], sort=False)["seconds"]
+        times = groups.agg(runs="size", seconds="sum").round(1).reset_index()
+        Path(path).write_text(json.dumps(times.to_dict("records"), indent=1))
+    identity = ["fingerprint", "versions", "backend", "device"]
+    return frame.groupby(identity, sort=False).size().rename("runs").reset_index()

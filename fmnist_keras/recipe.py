@@ -7,6 +7,8 @@ the recipe is made, in one line, long before anything trains.
 import difflib
 import hashlib
 import itertools
+import json
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -31,6 +33,19 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=
 
 class RecipeError(ValueError):
     """A parameter that cannot be used; one line says which, its value and what is allowed."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython prints this in the traceback's place
+        return [f"RecipeError: {self}"]
+
+
+def _print_one_line(kind: type, error: BaseException, trace: object) -> None:
+    if issubclass(kind, RecipeError):
+        print(f"RecipeError: {error}", file=sys.stderr)
+    else:
+        _default_hook(kind, error, trace)
+
+
+_default_hook, sys.excepthook = sys.excepthook, _print_one_line
 
 
 def explain(error: ValidationError, allowed: list[str]) -> str:
@@ -84,7 +99,7 @@ class Recipe(BaseModel):
     name: str = ""
 
     # data
-    task: Literal["classify", "restore"] = "classify"
+    task: Literal["classify", "inpaint"] = "classify"
     validation: Literal["last", "random", "test", "none"] = "last"
     """last: the last images, as Keras' validation_split; random: drawn by the seed; none; or test:
     the *test* set serves as validation, the named variant for reports that selected on it."""
@@ -94,13 +109,13 @@ class Recipe(BaseModel):
     test_size: Annotated[int, Field(ge=1, le=TEST_IMAGES)] = TEST_IMAGES
     scale: Literal["unit", "symmetric", "standard"] = "unit"
     column: Annotated[int, Field(ge=0, le=27)] = 14
-    """The hidden column of the restore task; 28 is even, so 13 and 14 are both central."""
+    """The hidden column of the inpaint task; 28 is even, so 13 and 14 are both central."""
 
     # model
     model: Literal["mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"] = "mlp"
     units: Widths = (32,)
     activation: Literal["sigmoid", "relu", "leaky_relu"] = "sigmoid"
-    constants: Literal["keras", "torch"] = "keras"
+    framework_defaults: Literal["keras", "torch"] = "keras"
     """Whose defaults hold for what no other field names: the optimizer's constants, batch
     normalization's momentum and epsilon, LeakyReLU's slope."""
     dropout: Rate = 0.0
@@ -110,7 +125,7 @@ class Recipe(BaseModel):
     initializer: Literal[
         "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "torch", "normal_0.01"
     ] = "glorot_uniform"
-    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    width_multiplier: Annotated[float, Field(gt=0, le=4)] = 1.0
     """CNN: factor on every number of filters and dense units."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: mixed, i.e. bfloat16 arithmetic on float32 weights."""
@@ -127,7 +142,7 @@ class Recipe(BaseModel):
     """What l1 and l2 act on: all kernels; kernels and biases; the first layer's kernel."""
     weight_decay: NotNegative = 0.0
     """PyTorch's coupled decay: adds weight_decay · w to the gradient of every parameter."""
-    drop_every: Count | None = None
+    lr_step_size: Count | None = None
     """Multiply the learning rate by a tenth after every so many epochs."""
     patience: Count | None = None
     """Stop after so many epochs in a row whose validation loss did not fall by more than
@@ -162,8 +177,8 @@ class Recipe(BaseModel):
             )
         if self.convolutional and self.initializer == "torch":
             raise ValueError("initializer = 'torch': is for model = 'mlp'")
-        if self.task == "restore" and self.model != "mlp":
-            raise ValueError(f"model = {self.model!r}: the restore task is for 'mlp'")
+        if self.task == "inpaint" and self.model != "mlp":
+            raise ValueError(f"model = {self.model!r}: the inpaint task is for 'mlp'")
         return self
 
     def __init__(self, **fields: Any) -> None:
@@ -176,7 +191,7 @@ class Recipe(BaseModel):
         """A validated copy with some fields changed."""
         return Recipe(**{**self.model_dump(), **changes})
 
-    def vary(self, **choices: list) -> list["Recipe"]:
+    def grid(self, **choices: list) -> list["Recipe"]:
         """One recipe for each combination of the listed values, the last name varying fastest.
 
         Raises RecipeError when a list is empty or not a list, or when a value is not allowed.
@@ -200,57 +215,14 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that identify the condition (name left out, defaults left out, so that
-        a field added later does not orphan the results in storage)."""
-        text = self.model_dump_json(exclude={"name"}, exclude_defaults=True)
+        """Twelve hex digits that identify the condition: all fields but ``name``, and what follows
+        from them here."""
+        fields = self.model_dump(mode="json", exclude={"name"})
+        derived = [self.train_images, self.steps, self.convolutional]
+        text = json.dumps([fields, derived], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def convolutional(self) -> bool:
         """Whether the model needs images rather than flat vectors."""
         return self.model != "mlp"
-
-
-KERAS_STUDY = Recipe()
-"""The Keras study's baseline: 784-32-10 sigmoid, SGD at 0.01, batch 128, the last 10 % held out."""
-
-_tuned = KERAS_STUDY.but(optimizer="adam", learning_rate=0.001)
-
-ARCHITECTURES = {
-    recipe.name: recipe
-    for recipe in [
-        KERAS_STUDY.but(name="Initial NN"),
-        _tuned.but(name="Dropout ANN", dropout=0.2),
-        _tuned.but(name="Deep ANN", units=(32, 32, 32)),
-        _tuned.but(name="Simple CNN", model="simple_cnn"),
-        _tuned.but(name="Dropout CNN", model="dropout_cnn"),
-        _tuned.but(name="Deep CNN + BN", model="deep_cnn"),
-        _tuned.but(name="VGG-16", model="vgg16", initializer="he_normal"),
-    ]
-}
-"""The rows of the Keras study's table 6.1. The report gives names and little else: the dense nets
-change the baseline by what their name says; Adam at 0.001 and batch 128 are assumed throughout."""
-
-_torch = {"activation": "relu", "constants": "torch", "initializer": "torch"}
-
-PYTORCH_ASSIGNMENT = Recipe(
-    validation="random", val_size=10_000, units=(64, 64), optimizer="adam", learning_rate=0.001,
-    batch_size=64, epochs=15, **_torch,
-)  # fmt: skip
-"""The PyTorch MLP assignment: 50,000 images drawn by the seed, Adam, batch 64. ReLU is assumed."""
-
-DNN_HOMEWORK = Recipe(
-    validation="random", units=(128,), learning_rate=0.01, batch_size=512, epochs=50, **_torch
-)
-"""The DNN homework: a tenth held out by the seed, SGD without momentum (assumed), batch 512."""
-
-MLP_REPORT = Recipe(
-    validation="test", units=(10, 10), learning_rate=0.1, batch_size=32, epochs=10, **_torch
-)
-"""The MLP report: all training images, the test set in validation's place, SGD at 0.1, batch 32."""
-
-MISSING_PIXELS = Recipe(
-    task="restore", validation="test", units=(256, 64), learning_rate=0.01, momentum=0.9,
-    batch_size=128, epochs=10, **(_torch | {"activation": "leaky_relu"}),
-)  # fmt: skip
-"""The imputation report: 784-256-64-28, squared error; column 14 and [0, 1] are assumed."""

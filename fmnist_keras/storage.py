@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 ROOT = Path(__file__).resolve().parents[1]
 BEAT_SECONDS, SILENT_SECONDS = 30, 300
-"""A worker signs its trial every 30 s; another machine takes over what was silent for 5 minutes."""
+"""A heartbeat every 30 s; another machine takes over what was silent for 5 minutes."""
 
 
 def open_storage(url: str, name: str) -> BaseStorage:
@@ -29,11 +29,11 @@ def open_storage(url: str, name: str) -> BaseStorage:
     folder = Path(os.environ.get("FMNIST_RESULTS", ROOT / "results"))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.journal"
-    _mend(path)
+    _drop_partial_line(path)
     return JournalStorage(JournalFileBackend(str(path)))
 
 
-def _mend(path: Path) -> None:
+def _drop_partial_line(path: Path) -> None:
     """Drop a last line that a killed process left half written: it would spoil the next one."""
     if not path.exists():
         return
@@ -47,15 +47,16 @@ def _mend(path: Path) -> None:
         lock.release()
 
 
-class Signature:
-    """Signs trials as ours, again and again while the block runs, so that others let them be."""
+class Heartbeat:
+    """Marks trials as ours, again and again while the block runs, so that others let them be.
+    Optuna's own heartbeat covers neither journal files nor trials outside ``optimize()``."""
 
     def __init__(self, storage: BaseStorage, trial_ids: list[int]) -> None:
         self.storage, self.trial_ids = storage, trial_ids
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
-    def _sign(self) -> None:
+    def _mark(self) -> None:
         me = psutil.Process()
         worker = {"host": socket.gethostname(), "pid": me.pid, "born": me.create_time()}
         for trial_id in self.trial_ids:
@@ -63,10 +64,10 @@ class Signature:
 
     def _beat(self) -> None:
         while not self.done.wait(BEAT_SECONDS):
-            self._sign()
+            self._mark()
 
     def __enter__(self) -> None:
-        self._sign()
+        self._mark()
         self.thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -75,9 +76,9 @@ class Signature:
 
 
 def alive(trial: FrozenTrial) -> bool:
-    """Whether the worker that signed a running trial still works."""
+    """Whether the worker whose heartbeat a running trial shows still works."""
     worker = trial.user_attrs.get("worker")
-    if worker is None:  # claimed, not signed yet: give it a moment
+    if worker is None:  # claimed, no heartbeat yet: give it a moment
         return time.time() - trial.datetime_start.timestamp() < 10
     if worker["host"] != socket.gethostname():
         return time.time() - worker["at"] < SILENT_SECONDS

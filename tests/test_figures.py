@@ -58,14 +58,3 @@ def test_images_have_titles_and_empty_places_stay_blank():
     figure = figures.images(np.zeros((5, 28, 28)), list("abcde"), columns=4)
     assert [axis.get_title() for axis in figure.axes] == [*"abcde", "", "", ""]
     assert sum(bool(axis.images) for axis in figure.axes) == 5
-
-
-def test_published_against_measured_reads_percent_and_fractions_alike():
-    rows = pd.DataFrame(
-        {"quantity": ["test accuracy", "test accuracy", "test loss"], "report": "x",
-         "verdict": "plausible", "published": ["≈ 92", "0.4295", "0.51"],
-         "measured": ["91.20 ± 0.30", "0.4400 ± 0.0100", "0.4 ± 0.1"]}
-    )  # fmt: skip
-    for axis in figures.published_against_measured(rows):
-        points = np.asarray(axis.collections[0].get_offsets())
-        np.testing.assert_allclose(points, [[0.92, 0.912], [0.4295, 0.44]])

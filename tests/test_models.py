@@ -7,7 +7,8 @@ import pytest
 
 from fmnist_keras import models
 from fmnist_keras.models import keras
-from fmnist_keras.recipe import ARCHITECTURES, Recipe
+from fmnist_keras.protocols import ARCHITECTURES
+from fmnist_keras.recipe import Recipe
 
 
 def build(seed=0, **fields):
@@ -62,7 +63,7 @@ def test_parameters_and_output_of_the_published_rows(name):
 
 def test_vgg16():
     plain, normalized = (
-        build(model="vgg16", width=1 / 16, batch_norm=bn) for bn in ("none", "before")
+        build(model="vgg16", width_multiplier=1 / 16, batch_norm=bn) for bn in ("none", "before")
     )
     filters = [layer.filters for layer in plain.layers if "Conv" in type(layer).__name__]
     assert filters == [width // 16 for width in VGG_FILTERS[1:]]
@@ -81,7 +82,7 @@ def test_vgg16():
 @pytest.mark.parametrize("name", ["simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"])
 def test_width_scales_filters_and_dense_units_alike(name):
     def sizes(width):
-        layers = build(model=name, width=width).layers[:-1]
+        layers = build(model=name, width_multiplier=width).layers[:-1]
         return [getattr(layer, "filters", getattr(layer, "units", None)) for layer in layers]
 
     assert sizes(0.25) == [size and size // 4 for size in sizes(1.0)]
@@ -95,10 +96,10 @@ def test_hidden_widths(units):
 
 
 def test_the_restore_task_gives_a_column_of_pixels():
-    assert build(task="restore", units=(256, 64)).output_shape == (None, 28)
+    assert build(task="inpaint", units=(256, 64)).output_shape == (None, 28)
 
 
-@pytest.mark.parametrize("fields", [{}, {"model": "simple_cnn", "width": 0.125}])
+@pytest.mark.parametrize("fields", [{}, {"model": "simple_cnn", "width_multiplier": 0.125}])
 def test_bfloat16_computes_in_it_and_keeps_the_rest(fields):
     model = build(precision="bfloat16", **fields)
     assert model.layers[0].compute_dtype == "bfloat16"
@@ -134,11 +135,13 @@ def test_the_activation_is_the_one_named(activation):
 
 
 @pytest.mark.parametrize(
-    ("constants", "momentum", "epsilon", "slope"),
+    ("framework_defaults", "momentum", "epsilon", "slope"),
     [("keras", 0.99, 1e-3, 0.3), ("torch", 0.9, 1e-5, 0.01)],
 )
-def test_whose_constants_hold(constants, momentum, epsilon, slope):
-    model = build(constants=constants, batch_norm="before", activation="leaky_relu")
+def test_whose_defaults_hold(framework_defaults, momentum, epsilon, slope):
+    model = build(
+        framework_defaults=framework_defaults, batch_norm="before", activation="leaky_relu"
+    )
     _, norm, leaky, _ = model.layers
     assert (norm.momentum, norm.epsilon) == (momentum, epsilon)
     np.testing.assert_allclose(np.asarray(leaky(np.float32([-2, 3]))), [-2 * slope, 3], rtol=1e-6)

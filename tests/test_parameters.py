@@ -1,11 +1,15 @@
 """A notebook stops on a wrong parameter, in one line, and on nothing else."""
 
 import itertools
+import subprocess
+import sys
 import types
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from fmnist_keras.parameters import NOTEBOOKS, check_parameters, defaults
+from fmnist_keras.notebook.parameters import NOTEBOOKS, check_parameters, defaults
 from fmnist_keras.recipe import RecipeError
 
 NOTEBOOK = "03_learning_rate"
@@ -95,3 +99,19 @@ def test_a_namespace_that_failed_is_looked_at_as_a_whole_again():
     assert message(values).startswith("epoch = 5: ")
     del values["epoch"]
     check_parameters(NOTEBOOK, values)
+
+
+WRONG = "from fmnist_keras.recipe import Recipe\n\nRecipe(epochs=0)"
+LINE = "RecipeError: epochs = 0: must be greater than or equal to 1"
+
+
+def test_a_wrong_value_is_one_line_in_a_notebook():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(WRONG)])
+    NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.traceback == [LINE]
+
+
+def test_a_wrong_value_is_one_line_in_a_terminal():
+    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{LINE}\n")

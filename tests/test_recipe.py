@@ -1,17 +1,21 @@
 """A recipe is valid and immutable or an error of one line; its key names the condition."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 
-from fmnist_keras.recipe import ARCHITECTURES, KERAS_STUDY, Recipe, RecipeError, check_seeds
+from fmnist_keras.protocols import ARCHITECTURES, KERAS_STUDY
+from fmnist_keras.recipe import Recipe, RecipeError, check_seeds
 
 OTHER = dict(
-    task="restore", validation="none", val_size=5_000, train_size=1_000, test_size=500,
+    task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,
     scale="standard", column=13, model="simple_cnn", units=(16, 8), activation="relu",
-    constants="torch", dropout=0.5, batch_norm="after", initializer="he_normal", width=0.5,
+    framework_defaults="torch", dropout=0.5, batch_norm="after", initializer="he_normal",
+    width_multiplier=0.5,
     precision="bfloat16", optimizer="adam", learning_rate=0.1, momentum=0.9, l1=0.01, l2=0.01,
-    penalty="all", weight_decay=0.01, drop_every=10, patience=3, min_delta=0.01, batch_size=64,
+    penalty="all", weight_decay=0.01, lr_step_size=10, patience=3, min_delta=0.01, batch_size=64,
     epochs=5, steps_per_epoch=7,
 )  # fmt: skip
 """Another value than the default for every field but the name."""
@@ -49,7 +53,7 @@ def message(function, *args, **options):
         ({"dropout": 1.0}, "dropout = 1.0", "less than 1"),
         ({"dropout": -0.1}, "dropout = -0.1", "greater than or equal to 0"),
         ({"l1": -1.0}, "l1 = -1.0", "greater than or equal to 0"),
-        ({"width": 5.0}, "width = 5.0", "less than or equal to 4"),
+        ({"width_multiplier": 5.0}, "width_multiplier = 5.0", "less than or equal to 4"),
         ({"column": 28}, "column = 28", "less than or equal to 27"),
         ({"test_size": 10_001}, "test_size = 10001", "less than or equal to 10000"),
         ({"steps_per_epoch": 0}, "steps_per_epoch = 0", "greater than or equal to 1"),
@@ -65,7 +69,7 @@ def message(function, *args, **options):
         ({"val_size": 60_000}, "val_size = 60000", "must leave training images"),
         ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
         ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
-        ({"task": "restore", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
+        ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
         *(
             ({"model": model, field: 0.1}, f"model = '{model}'", "are for 'mlp'")
             for model, field in zip(
@@ -136,12 +140,12 @@ def test_a_recipe_is_immutable():
     assert len({recipe, other, Recipe()}) == 2
 
 
-def test_vary_is_a_product_in_order():
-    recipes = Recipe(epochs=1).vary(optimizer=["sgd", "adam"], batch_size=(32, 64, 128))
+def test_grid_is_a_product_in_order():
+    recipes = Recipe(epochs=1).grid(optimizer=["sgd", "adam"], batch_size=(32, 64, 128))
     pairs = [(recipe.optimizer, recipe.batch_size) for recipe in recipes]
     assert pairs == list(itertools.product(["sgd", "adam"], [32, 64, 128]))
     assert {recipe.epochs for recipe in recipes} == {1}
-    assert Recipe(epochs=1).vary() == [Recipe(epochs=1)]
+    assert Recipe(epochs=1).grid() == [Recipe(epochs=1)]
 
 
 @pytest.mark.parametrize(
@@ -155,8 +159,8 @@ def test_vary_is_a_product_in_order():
         ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "momentum = 0.9: only"),
     ],
 )
-def test_vary_validates(choices, start):
-    assert message(Recipe().vary, **choices).startswith(start)
+def test_grid_validates(choices, start):
+    assert message(Recipe().grid, **choices).startswith(start)
 
 
 # Arithmetic
@@ -180,18 +184,24 @@ def test_images_and_steps_of_an_epoch(fields, images, steps):
 
 def test_the_published_update_counts_of_five_epochs():
     sizes = {32: 8440, 64: 4220, 128: 2110, 256: 1055, 1024: 265, 54_000: 5}
-    recipes = Recipe(epochs=5).vary(batch_size=list(sizes))
+    recipes = Recipe(epochs=5).grid(batch_size=list(sizes))
     assert {recipe.batch_size: recipe.epochs * recipe.steps for recipe in recipes} == sizes
 
 
 # The key
 
 
-def test_the_key_is_stable():
-    """Changing a key orphans every stored result."""
-    assert Recipe().key == "44136fa355b3"
-    recipe = Recipe(optimizer="adam", learning_rate=0.001, epochs=5, units=(64, 32))
-    assert recipe.key == "4f21e07ab1a2"
+def test_the_key_is_the_same_in_another_process():
+    code = "from fmnist_keras.recipe import Recipe; print(Recipe(units=(64, 32)).key)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == Recipe(units=(64, 32)).key
+
+
+def test_the_key_tells_apart_what_equal_fields_mean(monkeypatch):
+    """Should the number of updates in an epoch be counted otherwise, the runs are other runs."""
+    before = Recipe().key
+    monkeypatch.setattr(Recipe, "steps", 469)
+    assert Recipe().key != before
 
 
 def test_the_key_ignores_the_name_and_how_a_value_was_written():
@@ -222,5 +232,7 @@ def test_the_seven_architectures():
     found = {n: (r.model, r.optimizer, r.learning_rate) for n, r in ARCHITECTURES.items()}
     assert found == rows
     assert all(recipe.name == name for name, recipe in ARCHITECTURES.items())
-    assert {(r.batch_size, r.epochs, r.width) for r in ARCHITECTURES.values()} == {(128, 50, 1.0)}
+    assert {(r.batch_size, r.epochs, r.width_multiplier) for r in ARCHITECTURES.values()} == {
+        (128, 50, 1.0)
+    }
     assert len({recipe.key for recipe in ARCHITECTURES.values()}) == 7

@@ -3,22 +3,25 @@
 import collections
 import json
 import math
+import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import optuna
-import pandas as pd
 import pytest
 from optuna.trial import TrialState
 from pandas.testing import assert_frame_equal
 
-from fmnist_keras import replicas, training
+from fmnist_keras import fingerprint, training
+from fmnist_keras.experiment import Study
 from fmnist_keras.recipe import Recipe, RecipeError
-from fmnist_keras.study import Study, log_uniform
 
-PROVENANCE = ["versions", "backend", "device", "commit"]
+PROVENANCE = ["fingerprint", "versions", "backend", "device", "cores", "commit"]
 CLOSE = {"rel": 1e-4, "abs": 0.0041}  # two images of 500: seeds may be trained as a stack
+ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 90  # seconds for a process of our own
 
 
@@ -27,11 +30,15 @@ def trained(monkeypatch):
     """Put a formula in the place of training; return the list of (learning rate, seed) trained."""
     calls = []
 
-    def train(recipe, seed):
-        calls.append((recipe.learning_rate, seed))
-        accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
-        curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
-        return training.Run({"val_accuracy": accuracy, "seconds": 2.0}, curves, None)
+    def train(recipe, seeds):
+        runs = []
+        for seed in seeds:
+            calls.append((recipe.learning_rate, seed))
+            accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
+            curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
+            metrics = {"val_accuracy": accuracy, "seconds": 2.0}
+            runs.append(training.Run(metrics, curves, None))
+        return runs
 
     monkeypatch.setattr(training, "train", train)
     return calls
@@ -66,7 +73,7 @@ def comparable(results):
 
 
 def test_frames_of_real_runs(small):
-    recipes = small.but(train_size=200, epochs=2).vary(learning_rate=[0.5, 0.1])
+    recipes = small.but(train_size=200, epochs=2).grid(learning_rate=[0.5, 0.1])
     results = Study("frames", seeds=[4, 2]).run(recipes)
     runs, curves = results.runs, results.curves
     pairs = [(recipe, seed) for recipe in recipes for seed in (4, 2)]
@@ -75,7 +82,7 @@ def test_frames_of_real_runs(small):
     ]
     assert list(runs["learning_rate"]) == [0.5, 0.5, 0.1, 0.1]
     checked = [pairs[1], pairs[2]]
-    expected = [training.train(recipe, seed) for recipe, seed in checked]
+    expected = [training.train_one(recipe, seed) for recipe, seed in checked]
     fields = set(Recipe.model_fields)
     metrics = set(expected[0].metrics)
     assert set(runs) == fields | metrics | {"recipe", "seed", "objective", *PROVENANCE}
@@ -95,7 +102,7 @@ def test_frames_of_real_runs(small):
 
 
 def test_what_is_stored_is_not_trained_again(trained, cnn, storage):
-    recipes = cnn.vary(learning_rate=[0.1, 0.2])
+    recipes = cnn.grid(learning_rate=[0.1, 0.2])
     first = Study("kept", seeds=[0, 1], storage=storage).run(recipes)
     assert trained == [(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)]
     trained.clear()
@@ -143,13 +150,13 @@ def test_nothing_to_run_is_an_error():
         study.run(Recipe(), seeds=[])
 
 
-def test_a_measure_adds_columns_and_is_stored(trained, cnn):
+def test_a_diagnostic_adds_columns_and_is_stored(trained, cnn):
     def images(model, arrays):
         return {"images": len(arrays.train), "parts": sorted(arrays.parts)}
 
     study = Study("measured", seeds=[0])
     for _ in range(2):
-        row = study.run(cnn, measure=images).runs.iloc[0]
+        row = study.run(cnn, diagnose=images).runs.iloc[0]
         assert (row["images"], row["parts"]) == (500, ["test", "train", "val"])
         assert len(trained) == 1
     assert "images" not in study.run(cnn).runs
@@ -157,7 +164,7 @@ def test_a_measure_adds_columns_and_is_stored(trained, cnn):
 
 def test_results_add_up_without_duplicates(trained, cnn):
     study = Study("sum", seeds=[0, 1])
-    one, two, three = cnn.vary(learning_rate=[0.1, 0.2, 0.3])
+    one, two, three = cnn.grid(learning_rate=[0.1, 0.2, 0.3])
     both = study.run([one, two]) + study.run([two, three])
     expected = study.run([one, two, three])
     assert_frame_equal(both.runs, expected.runs)
@@ -185,14 +192,14 @@ def test_a_diverged_run_is_a_run(small):
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_run_without_finite_objective_comes_last(small, storage, monkeypatch, loss):
-    recipes = small.but(task="restore").vary(learning_rate=[0.1, 0.2])
+    recipes = small.but(task="inpaint").grid(learning_rate=[0.1, 0.2])
 
     def train(recipe, seeds):
         value = loss if recipe.learning_rate == 0.1 else 5.0
         run = training.Run({"val_loss": value, "seconds": 0.0}, {"val_loss": [value]}, None)
         return [run for _ in seeds]
 
-    monkeypatch.setattr(replicas, "train_replicas", train)
+    monkeypatch.setattr(training, "train", train)
     study = Study("undefined", seeds=[0], storage=storage)
     assert study.run(recipes).runs["objective"].tolist() == [-math.inf, -5.0]
     assert states(study)[0] == {"COMPLETE": 2}
@@ -202,10 +209,10 @@ def test_a_run_without_finite_objective_comes_last(small, storage, monkeypatch, 
 def test_a_run_that_raised_can_be_run_again(trained, cnn, storage, monkeypatch, error):
     works = training.train
 
-    def fails(recipe, seed):
-        if seed == 1:
+    def fails(recipe, seeds):
+        if seeds == [1]:
             raise error("in the middle")
-        return works(recipe, seed)
+        return works(recipe, seeds)
 
     study = Study("raises", seeds=[0, 1, 2], storage=storage)
     with monkeypatch.context() as patch:
@@ -220,10 +227,10 @@ def test_a_run_that_raised_can_be_run_again(trained, cnn, storage, monkeypatch, 
 
 KILLED = """
 from fmnist_keras.recipe import Recipe
-from fmnist_keras.study import Study
+from fmnist_keras.experiment import Study
 
 base = Recipe(train_size=500, val_size=500, test_size=500, batch_size=100, epochs=2)
-Study("killed", seeds=[0, 1]).run(base.vary(learning_rate=[0.1, 0.2]))
+Study("killed", seeds=[0, 1]).run(base.grid(learning_rate=[0.1, 0.2]))
 """
 
 
@@ -234,7 +241,7 @@ def in_training(study):
 
 
 def test_a_killed_study_goes_on_where_it_was(small, results_folder, monkeypatch):
-    recipes = small.vary(learning_rate=[0.1, 0.2])
+    recipes = small.grid(learning_rate=[0.1, 0.2])
     watched = Study("killed", seeds=[0, 1])
     worker = subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -269,20 +276,22 @@ import os, pathlib, sys, time, types
 import fmnist_keras
 from fmnist_keras import provenance
 from fmnist_keras.recipe import Recipe
-from fmnist_keras.study import Study
+from fmnist_keras.experiment import Study
 
 folder, seeds = pathlib.Path(sys.argv[1]), range(int(sys.argv[2]))
 
-def train(recipe, seed):
+def train(recipe, seeds):
+    (seed,) = seeds
     with open(folder / f"{os.getpid()}.trained", "a") as file:
         print(seed, file=file)
     time.sleep(0.02)
     metrics, curves = {"val_accuracy": seed / 100, "seconds": 0.02}, {"val_accuracy": [seed / 100]}
-    return types.SimpleNamespace(metrics=metrics, curves=curves, model=None)
+    return [types.SimpleNamespace(metrics=metrics, curves=curves, model=None)]
 
-fmnist_keras.training = types.SimpleNamespace(train=train)  # no TensorFlow here
-fmnist_keras.replicas = types.SimpleNamespace(pays=lambda recipe: False)
-provenance.current = lambda: {"versions": "", "backend": "", "device": "", "commit": ""}
+fmnist_keras.training = types.SimpleNamespace(  # no TensorFlow here
+    train=train, worth_stacking=lambda recipe: False
+)
+provenance.current = lambda: {"versions": "", "backend": "", "device": ""}
 (folder / f"{os.getpid()}.ready").touch()
 while not (folder / "go").exists():
     time.sleep(0.001)
@@ -347,69 +356,94 @@ def test_a_journal_with_half_a_line_is_mended(trained, tmp_path, results_folder,
     assert (len(jobs), set(jobs.values())) == (4, {1})
 
 
-# Searches
+# Which runs are the same
 
 
-def test_a_log_range():
-    found = log_uniform(1e-4, 10.0)
-    assert found == optuna.distributions.FloatDistribution(1e-4, 10.0, log=True)
+def test_runs_of_other_code_are_trained_again(trained, cnn, storage, monkeypatch):
+    study = Study("code", seeds=[0], storage=storage)
+    study.run(cnn)
+    with monkeypatch.context() as patch:
+        for name in ("CURRENT", "on_disk"):
+            patch.setattr(fingerprint, name, "other" if name == "CURRENT" else lambda: "other")
+        assert study.run(cnn).runs["fingerprint"].tolist() == ["other"]
+        assert len(trained) == 2
+        study.run(cnn)
+        assert len(trained) == 2
+    assert study.run(cnn).runs["fingerprint"].tolist() == [fingerprint.CURRENT]
+    assert len(trained) == 2  # the old runs are there still
 
 
-def tried(search):
-    return [(trial.params, trial.value) for trial in search.study.trials]
+def test_expensive_runs_of_older_code_can_be_kept(trained, cnn, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "CURRENT", "older")
+        patch.setattr(fingerprint, "on_disk", lambda: "older")
+        Study("kept on purpose", seeds=[0]).run(cnn)
+    monkeypatch.setenv("FMNIST_REUSE", "1")
+    runs = Study("kept on purpose", seeds=[0, 1]).run(cnn).runs
+    assert runs["fingerprint"].tolist() == ["older", fingerprint.CURRENT]
+    assert len(trained) == 2
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_search_repeats_itself(trained, cnn, sampler):
-    space = {"learning_rate": log_uniform(1e-3, 100.0)}
-    options = {"sampler": sampler, **space}
-    first = Study("search", seeds=[0, 1]).search(cnn, 8, **options)
-    rates = list(dict.fromkeys(rate for rate, _ in trained))
-    assert trained == [(rate, seed) for rate in rates for seed in (0, 1)]
-    assert len(rates) == 8
-    assert all(1e-3 <= rate <= 100 for rate in rates)
-    assert min(rates) < 0.1 < 1 < max(rates)
-
-    trained.clear()
-    again = Study("search", seeds=[0, 1]).search(cnn, 8, **options)
-    assert trained == []  # replayed from storage
-    assert tried(again) == tried(first)
-    assert_frame_equal(again.results.runs, first.results.runs)
-
-    longer = Study("search", seeds=[0, 1]).search(cnn, 9, **options)
-    assert len(trained) == 2  # one more suggestion, two seeds
-    assert tried(longer)[:8] == tried(first)
-
-    trained.clear()
-    fresh = Study("fresh", seeds=[0, 1]).search(cnn, 8, **options)
-    assert len(trained) == 16
-    assert tried(fresh) == tried(first)
+def test_code_edited_in_a_live_session_is_not_trained_with(trained, cnn, monkeypatch):
+    study = Study("edited", seeds=[0])
+    study.run(cnn)
+    monkeypatch.setattr(fingerprint, "on_disk", lambda: "edited")
+    study.run(cnn)  # what is stored is what the session imported
+    with pytest.raises(RuntimeError, match="restart the kernel"):
+        study.run(cnn.but(epochs=9))
+    assert len(trained) == 1
 
 
-def test_the_best_recipe_of_a_search(trained, cnn):
-    search = Study("best", seeds=[0, 1]).search(cnn, 8, learning_rate=log_uniform(0.01, 100.0))
-    means = search.results.runs.groupby("learning_rate")["val_accuracy"].mean()
-    assert search.best == cnn.but(learning_rate=float(means.idxmax()))
-    assert means.max() > means.median()
-    assert search.study.best_value == pytest.approx(means.max())
-    assert isinstance(search.results.runs, pd.DataFrame)
-    assert len(search.results.runs) == 16
+COPY = """
+from fmnist_keras import training
+from fmnist_keras.experiment import Study
+from fmnist_keras.recipe import Recipe
+
+trained, train = [], training.train
+training.train = lambda recipe, seeds: trained.append(recipe) or train(recipe, seeds)
+small = Recipe(train_size=200, val_size=500, test_size=500, batch_size=100, epochs=1)
+results = Study("copied", seeds=[0]).run(small)
+print(len(trained), results.runs["test_loss"][0])
+"""
 
 
-def test_samplers_differ(trained, cnn):
-    study, space = Study("samplers", seeds=[0]), {"learning_rate": log_uniform(1e-3, 100.0)}
-    tpe, random = (study.search(cnn, 8, sampler=name, **space) for name in ("tpe", "random"))
-    assert tried(tpe) != tried(random)
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A function that edits a copy of the package, runs a small study with it, and returns how many
+    recipes it trained and the test loss."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "fmnist_keras", folder / "fmnist_keras")
+
+    def run(file, old, new):
+        path = folder / "fmnist_keras" / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        environment = os.environ | {"FMNIST_RESULTS": str(folder / "results")}
+        done = subprocess.run(
+            [sys.executable, "-c", COPY],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        count, loss = done.stdout.split()
+        return int(count), float(loss)
+
+    return run
 
 
-@pytest.mark.parametrize(
-    ("space", "start"),
-    [
-        ({"learning_rat": log_uniform(0.1, 1)}, "learning_rat = "),
-        ({"dropout": optuna.distributions.FloatDistribution(1.5, 2)}, "dropout = "),
-    ],
-)
-def test_a_search_validates_its_recipes(trained, cnn, space, start):
-    with pytest.raises(RecipeError, match=start):
-        Study("wrong", seeds=[0]).search(cnn, 3, **space)
-    assert trained == []
+def test_a_line_of_arithmetic_trains_again_and_a_comment_does_not(copied):
+    nothing = ("data.py", "import", "import")
+    trained, loss = copied(*nothing)
+    assert trained == 1
+    assert copied(*nothing) == (0, loss)
+    assert copied("models.py", "def build(", "# a comment\ndef build(") == (0, loss)
+    assert copied("models.py", '"""Build the recipe', '"""Build a recipe') == (0, loss)
+    assert copied("figures.py", "PANEL = (4.6", "PANEL = (4.7") == (0, loss)
+    rate = "rate = recipe.learning_rate"
+    trained, other = copied("training/single.py", rate, f"{rate} * 2")
+    assert trained == 1
+    assert other != loss
+    assert copied("training/single.py", f"{rate} * 2", rate) == (0, loss)  # undone, found again

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import nbformat
 from pydantic import Field
 
-from .recipe import Count, NotNegative, Positive, Rate, RecipeError, Seeds, check
+from ..recipe import Count, NotNegative, Positive, Rate, RecipeError, Seeds, check
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 Counts = Annotated[list[Count], Field(min_length=1)]
 Positives = Annotated[list[Positive], Field(min_length=1)]
@@ -52,9 +52,10 @@ KINDS = {
     "inpainted_images": Count,
     "csv_path": str,
     "updates": Count,
+    "search_images": Count,
     "trials": Count,
     "target_accuracy": Annotated[float, Field(gt=0, lt=1)],
-    "vgg_width": Positive,
+    "vgg_width_multiplier": Positive,
     "precision": Literal["auto", "float32", "bfloat16"],
     "learning_rates": Positives,
     "batch_sizes": Counts,

@@ -6,22 +6,17 @@ its own) and, for a random split, which images are held out. Nothing here knows 
 """
 
 import dataclasses
-import functools
 import itertools
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import data, models
-from .quiet import keras
-from .recipe import Recipe
-from .records import Record, final_scores, score
-
-EVALUATED_SHARE, EVALUATED_AT_LEAST = 0.1, 1_000
-"""Training metrics evaluated after each epoch use the first tenth of the run's training images, at
-least 1,000: all of them would cost a third of the epoch again. Final ones use all, but for a CNN.
-"""
+from .. import models
+from ..backend import keras
+from ..recipe import Recipe
+from .arrays import Arrays, epoch_order, load_arrays, select
+from .history import History, final_scores, score
 
 
 @dataclass
@@ -33,26 +28,14 @@ class Run:
     model: keras.Model = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """The images of one run on the device; targets are labels, or the hidden pixels (n, 28)."""
-
-    x: object
-    y: object
-    column: int
-    train: np.ndarray
-    parts: dict[str, tuple]
-    """Images and targets to evaluate on: "train" (a part), "val" (unless none) and "test"."""
-
-
-def train(recipe: Recipe, seed: int) -> Run:
+def train_one(recipe: Recipe, seed: int) -> Run:
     """Train ``recipe`` at ``seed`` and evaluate it; the same seed gives the same numbers, bit for
     bit, on the same machine.
 
-    Running metrics are Keras' own,
-    averaged while the epoch trains (dropout on, penalties in the loss); evaluated ones are measured
-    after it. The test set is evaluated once, at the end. A run whose loss is no longer finite stops
-    there and counts: its metrics say ``diverged`` 1 and hold what the network does in that state.
+    Running metrics are Keras' own, averaged while the epoch trains (dropout on, penalties in the
+    loss); evaluated ones are measured after it. The test set is evaluated once, at the end. A run
+    whose loss is no longer finite stops there and counts: its metrics say ``diverged`` 1 and hold
+    what the network does in that state.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
@@ -67,8 +50,8 @@ def train(recipe: Recipe, seed: int) -> Run:
         shuffle=False,  # the pipeline has shuffled already
         verbose=0,
     )
-    metrics = final_metrics(model, arrays, recorder.record)
-    return Run(metrics, recorder.record.curves, model)
+    metrics = final_metrics(model, arrays, recorder.history)
+    return Run(metrics, recorder.history.curves, model)
 
 
 def compiled(recipe: Recipe) -> keras.Model:
@@ -87,7 +70,7 @@ def compiled(recipe: Recipe) -> keras.Model:
     return model
 
 
-TORCH_CONSTANTS = {
+TORCH_DEFAULTS = {
     "sgd": {},
     "adam": {"epsilon": 1e-8},
     "nadam": {"epsilon": 1e-8},
@@ -100,13 +83,13 @@ TORCH_CONSTANTS = {
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """The recipe's optimizer and schedule, its other constants Keras' or PyTorch's defaults."""
     rate = recipe.learning_rate
-    if recipe.drop_every:
-        drops = range(recipe.drop_every, recipe.epochs, recipe.drop_every)
+    if recipe.lr_step_size:
+        drops = range(recipe.lr_step_size, recipe.epochs, recipe.lr_step_size)
         boundaries = [epoch * recipe.steps - 1 for epoch in drops]  # the last step before each
         rates = [rate * 0.1**number for number in range(len(boundaries) + 1)]
         if boundaries:
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-    options = TORCH_CONSTANTS[recipe.optimizer] if recipe.constants == "torch" else {}
+    options = TORCH_DEFAULTS[recipe.optimizer] if recipe.framework_defaults == "torch" else {}
     if recipe.optimizer == "sgd":
         options = {"momentum": recipe.momentum}
     make = {
@@ -117,50 +100,6 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         "adadelta": keras.optimizers.Adadelta,
     }
     return make[recipe.optimizer](rate, **options)
-
-
-def load_arrays(recipe: Recipe, seed: int) -> Arrays:
-    """The data of the recipe, split as it says, ready for ``fit`` and for evaluation."""
-    x, y, x_test, y_test = _tensors(
-        recipe.task, not recipe.convolutional, recipe.scale, recipe.column
-    )
-    train, val = split(recipe, len(x), seed)
-    test = x_test[: recipe.test_size], y_test[: recipe.test_size]
-    parts = {"train": _rows(x, y, evaluated(train)), "test": test}
-    if recipe.validation == "test":
-        parts["val"] = test
-    elif len(val):
-        parts["val"] = _rows(x, y, val)
-    return Arrays(x, y, recipe.column, train, parts)
-
-
-def evaluated(train: np.ndarray) -> np.ndarray:
-    """Those of the training images' indices that are evaluated after each epoch."""
-    return train[: max(round(len(train) * EVALUATED_SHARE), EVALUATED_AT_LEAST)]
-
-
-def split(recipe: Recipe, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training and of the held-out images, the latter empty where none are."""
-    validation = "none" if recipe.validation == "test" else recipe.validation
-    return data.split_indices(images, validation, recipe.val_size, seed, recipe.train_size)
-
-
-@functools.lru_cache(maxsize=2)
-def _tensors(task: str, flat: bool, scale: str, column: int) -> tuple:
-    arrays = data.prepare(data.load(), task, flat=flat, scale=scale, column=column)
-    return tuple(keras.ops.convert_to_tensor(array) for array in arrays)
-
-
-def _rows(x, y, indices: np.ndarray) -> tuple:
-    if np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
-        rows = slice(int(indices[0]), int(indices[0]) + len(indices))  # no copy needed
-        return x[rows], y[rows]
-    return keras.ops.take(x, indices, axis=0), keras.ops.take(y, indices, axis=0)
-
-
-def epoch_order(train: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """The training images' indices in the order in which ``epoch`` (from 0) sees them."""
-    return np.random.default_rng([seed, epoch]).permutation(train)
 
 
 def _batches(arrays: Arrays, recipe: Recipe, seed: int):
@@ -184,11 +123,11 @@ def _batches(arrays: Arrays, recipe: Recipe, seed: int):
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Fills the record: times the epochs without their evaluation, and stops a run that ends."""
+    """Fills the history: times the epochs without their evaluation, and stops a run that ends."""
 
     def __init__(self, recipe: Recipe, arrays: Arrays) -> None:
         super().__init__()
-        self.record, self.arrays = Record(recipe), arrays
+        self.history, self.arrays = History(recipe), arrays
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -199,7 +138,7 @@ class _Recorder(keras.callbacks.Callback):
         for part in ("train", "val"):
             if part in self.arrays.parts:
                 row |= evaluate(self.model, self.arrays, part)
-        self.model.stop_training = self.record.add(row, seconds, self.model.get_weights)
+        self.model.stop_training = self.history.add(row, seconds, self.model.get_weights)
 
 
 def outputs(model: keras.Model, x) -> np.ndarray:
@@ -218,20 +157,20 @@ def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
     return {f"{part}_{name}": value for name, value in scores.items()}
 
 
-def final_metrics(model: keras.Model, arrays: Arrays, record: Record) -> dict[str, float]:
-    """The metrics of a finished run: its record's summary, its scores on all training images (a CNN
-    keeps those of its last epoch) and on the test set; for an early-stopped run also the
+def final_metrics(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
+    """The metrics of a finished run: a summary of its history, its scores on all training images (a
+    CNN keeps those of its last epoch) and on the test set; for an early-stopped run also the
     ``restored_`` ones, as its best epoch left the weights."""
-    metrics = record.summary()
-    if not record.recipe.convolutional:
-        parts = arrays.parts | {"train": _rows(arrays.x, arrays.y, arrays.train)}
+    metrics = history.summary()
+    if not history.recipe.convolutional:
+        parts = arrays.parts | {"train": select(arrays.x, arrays.y, arrays.train)}
         arrays = dataclasses.replace(arrays, parts=parts)
         metrics |= evaluate(model, arrays, "train")
     x, y = arrays.parts["test"]
     metrics |= final_scores(outputs(model, x), np.asarray(y))
-    if record.best_weights:
+    if history.best_weights:
         last = model.get_weights()
-        model.set_weights(record.best_weights)
+        model.set_weights(history.best_weights)
         restored = evaluate(model, arrays, "test") | evaluate(model, arrays, "train")
         metrics |= {f"restored_{name}": value for name, value in restored.items()}
         model.set_weights(last)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from . import training
-from .quiet import keras
-from .recipe import Recipe
+from ..backend import keras
+from ..recipe import Recipe
+from .single import make_optimizer
 
 layers = keras.layers
 
@@ -19,7 +19,7 @@ EVALUATED_AT_ONCE = 2_000
 """Images per chunk of an evaluation: 10 replicas of 256 units then hold 20 MB of activations."""
 
 
-class Stack:
+class StackedModel:
     """K models of one recipe as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
 
     def __init__(self, models: list[keras.Model], recipe: Recipe) -> None:
@@ -30,7 +30,7 @@ class Stack:
             self.layers.append((alike, [_stacked(variables) for variables in same]))
         self.weights = [weight for _, weights in self.layers for weight in weights]
         self.trainable = [weight for weight in self.weights if weight.trainable]
-        self.optimizer = training.make_optimizer(recipe)
+        self.optimizer = make_optimizer(recipe)
         self.optimizer.build(self.trainable)
         if recipe.optimizer != "sgd":
             # XLA fuses the many elementwise operations; all else it would only slow down.

@@ -1,11 +1,11 @@
-"""What a run leaves: curves epoch by epoch, when it ends, and its scores; all without Keras."""
+"""The history of a run: curves epoch by epoch, when it ends, and its scores; all without Keras."""
 
 from collections.abc import Callable
 
 import numpy as np
 from scipy.special import log_softmax
 
-from .recipe import Recipe
+from ..recipe import Recipe
 
 BATCH_MEAN_SIZE = 32
 """Batch size of the MLP report, which averaged its test accuracy over batches, unweighted."""
@@ -32,7 +32,7 @@ class EarlyStopping:
         return self.patience is not None and self.epoch - self.best_epoch >= self.patience
 
 
-class Record:
+class History:
     """The curves of a run while it trains. ``diverged``: its loss is no longer finite;
     ``best_weights``: those of the best epoch, kept where the recipe stops early."""
 

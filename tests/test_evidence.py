@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from fmnist_keras import ledger
+from fmnist_keras.evidence import numbers, statistics, verdicts
 
 NOTEBOOKS = {
     "01_data", "02_baseline", "03_learning_rate", "04_optimizers", "05_batch_size",
@@ -15,9 +15,9 @@ NOTEBOOKS = {
     "10_early_stopping", "11_normalization_and_initialization", "12_combined", "13_missing_pixels",
 }  # fmt: skip
 FIELDS = {
-    "task", "train_size", "test_size", "units", "activation", "dropout", "batch_norm", "width",
-    "optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience", "min_delta",
-    "name",
+    "task", "train_size", "test_size", "units", "activation", "dropout", "batch_norm",
+    "width_multiplier", "optimizer", "learning_rate", "momentum", "batch_size", "epochs",
+    "patience", "min_delta", "name",
 }  # fmt: skip
 METRICS = {
     "test_loss", "test_accuracy", "test_accuracy_batch_mean", "val_accuracy", "train_loss",
@@ -47,7 +47,7 @@ def baseline(metric="test_accuracy", values=(0.82, 0.822, 0.821), **fields):
     recipe = {
         "recipe": "a", "name": "", "epochs": 50, "train_size": None, "train_images": 54_000,
         "test_size": 10_000, "batch_size": 128, "units": (32,), "activation": "sigmoid",
-        "optimizer": "sgd", "learning_rate": 0.01, "width": 1.0,
+        "optimizer": "sgd", "learning_rate": 0.01, "width_multiplier": 1.0,
     }  # fmt: skip
     rows = [recipe | fields | {"seed": i, metric: value} for i, value in enumerate(values)]
     return pd.DataFrame(rows)
@@ -55,7 +55,7 @@ def baseline(metric="test_accuracy", values=(0.82, 0.822, 0.821), **fields):
 
 def answer(runs, pattern="K-F2.2-acc", values=None):
     """The only row of a table."""
-    (row,) = ledger.table(runs, pattern, values=values).to_dict("records")
+    (row,) = verdicts.table(runs, pattern, values=values).to_dict("records")
     return row
 
 
@@ -63,7 +63,7 @@ def answer(runs, pattern="K-F2.2-acc", values=None):
 
 
 def test_every_published_number_is_there():
-    rows = ledger.published()
+    rows = numbers.published()
     counts = Counter((row.report, row.metric == "fact") for row in rows.values())
     assert {report: counts[report, False] for report in "KPDMI"} == dict(K=46, P=19, D=5, M=22, I=6)
     assert {report: counts[report, True] for report in "KPDMI"} == dict(K=10, P=1, D=3, M=1, I=1)
@@ -72,7 +72,7 @@ def test_every_published_number_is_there():
 
 
 def test_rows_use_the_vocabulary_of_recipes_and_runs():
-    rows = ledger.published().values()
+    rows = numbers.published().values()
     assert {row.notebook for row in rows} == NOTEBOOKS
     assert {row.metric for row in rows} == METRICS
     assert {field for row in rows for field in (*row.where, *row.protocol)} == FIELDS
@@ -101,7 +101,7 @@ def test_rows_use_the_vocabulary_of_recipes_and_runs():
     ],
 )
 def test_numbers_are_shown_as_printed(name, printed):
-    assert ledger.published()[name].printed == printed
+    assert numbers.published()[name].printed == printed
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_numbers_are_shown_as_printed(name, printed):
     ],
 )
 def test_a_bad_row_fails_in_one_line(row_file, old, new, message):
-    assert list(ledger.load(row_file(ROW))) == ["K-X"]
+    assert list(numbers.load(row_file(ROW))) == ["K-X"]
     with pytest.raises(ValueError) as error:  # noqa: PT011
-        ledger.load(row_file(ROW.replace(old, new)))
+        numbers.load(row_file(ROW.replace(old, new)))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -134,7 +134,7 @@ def test_a_bad_row_fails_in_one_line(row_file, old, new, message):
 
 def test_select_by_id_and_by_prefix():
     def ids(pattern):
-        return [row.id for row in ledger.select(pattern)]
+        return [row.id for row in numbers.select(pattern)]
 
     assert ids("K-T3.1-0.0219") == ["K-T3.1-0.0219"]
     assert ids("K-S6-VGG") == ["K-S6-VGG"]  # an exact id wins over a prefix
@@ -151,18 +151,18 @@ def test_select_by_id_and_by_prefix():
 
 
 def test_a_prefix_ends_at_a_word(monkeypatch):
-    template = ledger.published()["K-T3.1-0.0219"]
+    template = numbers.published()["K-T3.1-0.0219"]
     names = ["K-T3.1-a", "K-T3.10-a", "K-T3.1x"]
     rows = {name: template.model_copy(update={"id": name}) for name in names}
-    monkeypatch.setattr(ledger, "published", lambda: rows)
-    assert [row.id for row in ledger.select("K-T3.1")] == ["K-T3.1-a"]
-    assert [row.id for row in ledger.select("K-T3")] == names
+    monkeypatch.setattr(numbers, "published", lambda: rows)
+    assert [row.id for row in numbers.select("K-T3.1")] == ["K-T3.1-a"]
+    assert [row.id for row in numbers.select("K-T3")] == names
 
 
 @pytest.mark.parametrize("pattern", ["K-T3.2", "K-T3.", "", "T3.1", ["K-T4.1", "K-T3.2"]])
 def test_an_unknown_pattern_is_named(pattern):
     with pytest.raises(ValueError, match="no published number") as error:
-        ledger.select(pattern)
+        numbers.select(pattern)
     if "K-T3.2" in pattern:
         assert "'K-T3.2'" in str(error.value)
         assert "K-T3.1" in str(error.value)
@@ -175,27 +175,25 @@ def test_intervals_by_hand():
     values = [1.0, 2.0, 3.0, 6.0]  # mean 3, variance (4 + 1 + 0 + 9) / 3
     s, t = np.sqrt(14 / 3), 3.182446305
     assert t == pytest.approx(stats.t.ppf(0.975, 3), abs=1e-9)
-    assert ledger.interval(values) == pytest.approx((3, 3 - t * s / 2, 3 + t * s / 2))
+    assert statistics.interval(values) == pytest.approx((3, 3 - t * s / 2, 3 + t * s / 2))
     half = t * s * np.sqrt(1.25)
-    assert ledger.prediction_interval(values) == pytest.approx((3 - half, 3 + half))
-    rounded = ledger.prediction_interval(values, rounding=0.5)
+    assert statistics.prediction_interval(values) == pytest.approx((3 - half, 3 + half))
+    rounded = statistics.prediction_interval(values, rounding=0.5)
     assert rounded == pytest.approx((3 - half - 0.25, 3 + half + 0.25))
-    noisy = t * np.sqrt(14 / 3 + 4) * np.sqrt(1.25)
-    assert ledger.prediction_interval(values, extra_sd=2) == pytest.approx((3 - noisy, 3 + noisy))
 
 
 def test_interval_levels_agree_with_scipy():
     values, level = np.array([0.81, 0.83, 0.85]), 0.8
     expected = stats.t.interval(level, 2, loc=values.mean(), scale=stats.sem(values))
-    assert ledger.interval(values, level)[1:] == pytest.approx(expected)
+    assert statistics.interval(values, level)[1:] == pytest.approx(expected)
     half = stats.t.ppf(0.9, 2) * values.std(ddof=1) * np.sqrt(4 / 3)
-    low, high = ledger.prediction_interval(values, level=level)
+    low, high = statistics.prediction_interval(values, level=level)
     assert (low, high) == pytest.approx((0.83 - half, 0.83 + half))
 
 
 def test_a_prediction_interval_covers_new_values_at_its_level():
     draws = np.random.default_rng(0).normal(size=(4000, 6))
-    bounds = [ledger.prediction_interval(draw[:5]) for draw in draws]
+    bounds = [statistics.prediction_interval(draw[:5]) for draw in draws]
     hits = np.mean(
         [low <= draw[5] <= high for (low, high), draw in zip(bounds, draws, strict=True)]
     )
@@ -203,19 +201,19 @@ def test_a_prediction_interval_covers_new_values_at_its_level():
 
 
 def test_intervals_of_too_few_values():
-    assert ledger.interval([0.8]) == pytest.approx((0.8, np.nan, np.nan), nan_ok=True)
-    bounds = ledger.prediction_interval([0.8], rounding=0.1, extra_sd=1)
+    assert statistics.interval([0.8]) == pytest.approx((0.8, np.nan, np.nan), nan_ok=True)
+    bounds = statistics.prediction_interval([0.8], rounding=0.1)
     assert bounds == pytest.approx((np.nan, np.nan), nan_ok=True)
-    assert ledger.interval([0.8, 0.8]) == (0.8, 0.8, 0.8)
+    assert statistics.interval([0.8, 0.8]) == (0.8, 0.8, 0.8)
     with pytest.raises(ValueError, match="no values"):
-        ledger.prediction_interval([])
+        statistics.prediction_interval([])
 
 
 # --- the table --------------------------------------------------------------------------------
 
 
 def test_a_row_of_the_table():
-    table = ledger.table(baseline(values=(0.82, 0.822, 0.824)), "K-F2.2-acc")
+    table = verdicts.table(baseline(values=(0.82, 0.822, 0.824)), "K-F2.2-acc")
     assert list(table.columns) == [
         "id", "condition", "quantity", "published", "measured", "n", "one new run", "verdict",
         "protocol",
@@ -326,10 +324,13 @@ def test_the_protocol_counts_the_images_trained_on_and_takes_units_as_lists():
 
 
 def test_narrow_networks_are_off_the_protocol():
-    runs = baseline(name="Simple CNN", width=0.25)
+    runs = baseline(name="Simple CNN", width_multiplier=0.25)
     row = answer(runs, "K-T6.1-SimpleCNN-acc")
-    assert row["protocol"] == "width 0.25 (published 1.0)"
-    assert answer(runs.assign(width=1.0), "K-T6.1-SimpleCNN-acc")["protocol"] == "as published"
+    assert row["protocol"] == "width_multiplier 0.25 (published 1.0)"
+    assert (
+        answer(runs.assign(width_multiplier=1.0), "K-T6.1-SimpleCNN-acc")["protocol"]
+        == "as published"
+    )
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(37, False), (38, True), (100, True)])
@@ -370,9 +371,9 @@ def test_derived_numbers_come_from_the_caller():
     assert (never["measured"], never["verdict"]) == ("–", "undefined in 1 of 2 runs")
     for values in (None, {}, {"K-S3-bestlr": [0.02, 0.02], "K-S3-loss": [0.4, 0.4]}):
         with pytest.raises(ValueError, match="values for"):
-            ledger.table(runs, "K-S3-bestlr", values=values)
+            verdicts.table(runs, "K-S3-bestlr", values=values)
     with pytest.raises(ValueError, match="no values"):
-        ledger.table(runs, "K-S3-bestlr", values={"K-S3-bestlr": []})
+        verdicts.table(runs, "K-S3-bestlr", values={"K-S3-bestlr": []})
 
 
 def test_points_are_taken_as_given():
@@ -388,7 +389,7 @@ def test_rows_are_picked_by_where_and_stand_in_order():
         baseline("val_accuracy", (value, value), learning_rate=rate, recipe=str(rate), epochs=5)
         for rate, value in rates.items()
     ]
-    table = ledger.table(pd.concat(reversed(frames)), "K-T3.1")
+    table = verdicts.table(pd.concat(reversed(frames)), "K-T3.1")
     assert list(table.index) == list(range(8))
     assert list(table["measured"]) == [f"{value:.4f} ± 0.0000" for value in rates.values()]
 
@@ -396,34 +397,34 @@ def test_rows_are_picked_by_where_and_stand_in_order():
 def test_ambiguous_runs_are_refused():
     two = pd.concat([baseline(recipe="a"), baseline(recipe="b", learning_rate=0.1)])
     with pytest.raises(ValueError, match=r"K-F2.2-acc: ambiguous, 6 runs of 2 recipes"):
-        ledger.table(two, "K-F2.2-acc")
+        verdicts.table(two, "K-F2.2-acc")
     two["seed"] = range(6)
     with pytest.raises(ValueError, match=r"K-F2.2-acc: ambiguous, 6 runs of 2 recipes"):
-        ledger.table(two, "K-F2.2-acc")
+        verdicts.table(two, "K-F2.2-acc")
     with pytest.raises(ValueError, match=r"K-F2.2-acc: ambiguous, 6 runs of 1 recipes"):
-        ledger.table(pd.concat([baseline(), baseline()]), "K-F2.2-acc")
+        verdicts.table(pd.concat([baseline(), baseline()]), "K-F2.2-acc")
 
 
 def test_where_may_have_several_fields(monkeypatch):
-    row = ledger.published()["K-F2.2-acc"]
+    row = numbers.published()["K-F2.2-acc"]
     row = row.model_copy(update={"where": {"optimizer": "adam", "epochs": 50, "units": (32,)}})
-    monkeypatch.setattr(ledger, "published", lambda: {row.id: row})
+    monkeypatch.setattr(numbers, "published", lambda: {row.id: row})
     assert answer(baseline(optimizer="adam"))["n"] == 3
     with pytest.raises(ValueError, match=r"no runs where .*adam.*epochs"):
-        ledger.table(baseline(), row.id)
+        verdicts.table(baseline(), row.id)
 
 
 def test_missing_runs_and_columns_are_named():
     with pytest.raises(ValueError, match=r"K-T3.1-0.0219: no runs where .*0.0219"):
-        ledger.table(baseline("val_accuracy"), "K-T3.1-0.0219")
+        verdicts.table(baseline("val_accuracy"), "K-T3.1-0.0219")
     with pytest.raises(ValueError, match=r"K-F2.2-acc: no runs"):
-        ledger.table(baseline().iloc[:0], "K-F2.2-acc")
+        verdicts.table(baseline().iloc[:0], "K-F2.2-acc")
     with pytest.raises(ValueError, match=r"K-F2.2-loss: the runs have no column test_loss"):
-        ledger.table(baseline(), "K-F2.2-loss")
+        verdicts.table(baseline(), "K-F2.2-loss")
     with pytest.raises(ValueError, match=r"K-F2.2-acc: the runs have no column units"):
-        ledger.table(baseline().drop(columns="units"), "K-F2.2-acc")
+        verdicts.table(baseline().drop(columns="units"), "K-F2.2-acc")
     with pytest.raises(ValueError, match="0 numbers"):
-        ledger.table(baseline(), "K-F2.1")  # facts only
+        verdicts.table(baseline(), "K-F2.1")  # facts only
 
 
 # --- facts ------------------------------------------------------------------------------------
@@ -438,7 +439,7 @@ def test_facts():
         "K-DATA": [70_000, 60_000],
         "D-DATA": [60_000, 10_000, 28, 27],
     }
-    table = ledger.facts(measured).set_index("id")
+    table = verdicts.facts(measured).set_index("id")
     assert list(table.columns) == ["condition", "published", "ours", "verdict"]
     yes, no = "agrees", "does not agree"
     assert list(table["verdict"]) == [yes, no, yes, yes, no, no]
@@ -449,15 +450,15 @@ def test_facts():
 @pytest.mark.parametrize("name", ["K-F2.2-acc", "K-F2.1", "K-F2.1-x"])
 def test_only_facts_are_facts(name):
     with pytest.raises(ValueError, match=r"not the id of a fact|no published number"):
-        ledger.facts({name: 1})
+        verdicts.facts({name: 1})
 
 
 def test_a_learning_rate_is_compared_on_a_log_scale():
-    row = ledger.published()["K-S3-bestlr"]
+    row = numbers.published()["K-S3-bestlr"]
     settings = {key: value for key, value in row.protocol.items() if key != "train_size"}
     settings["units"] = tuple(settings["units"])
     seeds = [{"recipe": "a", "seed": seed, "train_images": 54_000, **settings} for seed in range(3)]
-    line = ledger.table(pd.DataFrame(seeds), row.id, values={row.id: [0.5, 1.0, 2.0]}).iloc[0]
+    line = verdicts.table(pd.DataFrame(seeds), row.id, values={row.id: [0.5, 1.0, 2.0]}).iloc[0]
     half = stats.t.ppf(0.975, 2) * np.log10(2)
     low, high = (float(text) for text in line["one new run"].split(" to "))
     assert low == pytest.approx(10 ** (-half * np.sqrt(4 / 3)) - row.rounding / 2, abs=1e-4)

@@ -3,8 +3,8 @@ as one, which spares a CPU most of a small network's time, the calls from one op
 
 Each replica keeps to itself: initial weights, order of images, dropout masks and held-out images
 come from its own seed, and nothing in the graph mixes replicas. So each follows
-:func:`training.train` of its seed, curve by curve, up to the rounding of float32. Where batches are
-multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
+:func:`single.train_one` of its seed, curve by curve, up to the rounding of float32. Where batches
+are multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
 """
 
 import functools
@@ -16,16 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from . import training
-from .provenance import cores
-from .quiet import keras
-from .recipe import Recipe
-from .records import Record, score
-from .stack import Stack
-from .training import Arrays, Run
+from ..backend import keras
+from ..provenance import cores
+from ..recipe import Recipe
+from . import single
+from .arrays import Arrays, epoch_order, evaluated, load_arrays, split
+from .history import History, score
+from .single import Run
+from .stacked_model import StackedModel
 
 
-def pays(recipe: Recipe) -> bool:
+def worth_stacking(recipe: Recipe) -> bool:
     """Whether stacking beats one seed at a time: hidden layers of at most 256 units."""
     # benchmarks/README.md has the ratios. At 512 units stacking took longer (0.85): such large
     # products gain nothing from company.
@@ -33,12 +34,12 @@ def pays(recipe: Recipe) -> bool:
 
 
 def stackable(recipe: Recipe) -> bool:
-    """Whether :func:`train_replicas` can train the recipe: any MLP in float32."""
+    """Whether :func:`train_stacked` can train the recipe: any MLP in float32."""
     return recipe.model == "mlp" and recipe.precision == "float32"
 
 
-def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
-    """Train ``recipe`` at all ``seeds`` together; return what :func:`training.train` would, a run
+def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
+    """Train ``recipe`` at all ``seeds`` together; return what :func:`single.train_one` would, a run
     per seed, each with an ordinary model.
 
     A replica that stops early or diverges keeps the results of that epoch while the others go on.
@@ -47,15 +48,15 @@ def train_replicas(recipe: Recipe, seeds: list[int]) -> list[Run]:
     if not stackable(recipe):
         raise ValueError(f"model = {recipe.model!r} in {recipe.precision}: only a float32 'mlp'")
     keras.utils.clear_session()
-    parts = np.array_split(seeds, min(side_by_side(), len(seeds)))
-    teams = [Team(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
-    with ThreadPoolExecutor(len(teams)) as pool:
+    parts = np.array_split(seeds, min(parallel_stacks(), len(seeds)))
+    trainers = [StackTrainer(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
+    with ThreadPoolExecutor(len(trainers)) as pool:
         for _ in range(recipe.epochs):
-            list(pool.map(Team.train_epoch, teams))
-        return list(itertools.chain.from_iterable(pool.map(Team.runs, teams)))
+            list(pool.map(StackTrainer.train_epoch, trainers))
+        return list(itertools.chain.from_iterable(pool.map(StackTrainer.runs, trainers)))
 
 
-def side_by_side() -> int:
+def parallel_stacks() -> int:
     """How many stacks train at once: one, unless TF_NUM_INTRAOP_THREADS lets an operation have
     some of the process' cores only. Then each stack gets as many."""
     # Small operations gain next to nothing from a second thread, a second stack all there is.
@@ -63,21 +64,21 @@ def side_by_side() -> int:
     return max(1, cores() // per_operation)
 
 
-class Team:
+class StackTrainer:
     """Some seeds of a recipe and the stack that trains them."""
 
     def __init__(self, recipe: Recipe, seeds: list[int], share: float) -> None:
         """``share``: the part of its time that each run is charged."""
         self.recipe, self.seeds, self.share = recipe, seeds, share
         self.models = [_initial_model(recipe, seed) for seed in seeds]
-        arrays = training.load_arrays(recipe, seeds[0])
-        self.stack = Stack(self.models, recipe)
+        arrays = load_arrays(recipe, seeds[0])
+        self.stack = StackedModel(self.models, recipe)
         self.train = self.stack.epoch_function(arrays.x, arrays.y)
         splits = [_split(recipe, arrays, seed) for seed in seeds]
         self.evaluate = _evaluator(self.stack, recipe, arrays, splits)
         self.batches = [_batches(recipe, len(arrays.x), seed) for seed in seeds]
-        self.records = [Record(recipe) for _ in seeds]
-        self.running = dict(enumerate(self.records))
+        self.histories = [History(recipe) for _ in seeds]
+        self.running = dict(enumerate(self.histories))
 
     def train_epoch(self) -> None:
         """One more epoch, and its scores, for those that have not ended."""
@@ -89,7 +90,7 @@ class Team:
         seconds = (time.perf_counter() - started) * self.share
         for k, scores in self.evaluate(self.running).items():
             row = {name: float(values[k]) for name, values in logs.items()} | scores
-            if self.records[k].add(row, seconds, functools.partial(self.stack.weights_of, k)):
+            if self.histories[k].add(row, seconds, functools.partial(self.stack.weights_of, k)):
                 self.models[k].set_weights(self.stack.weights_of(k))
                 del self.running[k]
 
@@ -97,37 +98,37 @@ class Team:
         """A run per seed, once all epochs are over."""
         for k in self.running:
             self.models[k].set_weights(self.stack.weights_of(k))
-        each = zip(self.seeds, self.models, self.records, strict=True)
+        each = zip(self.seeds, self.models, self.histories, strict=True)
         return [_run(self.recipe, *one) for one in each]
 
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
-    """The model as :func:`training.train` starts with it."""
+    """The model as :func:`single.train_one` starts with it."""
     keras.utils.clear_session(free_memory=False)  # collecting garbage takes longer than all else
     keras.utils.set_random_seed(seed)
-    return training.compiled(recipe)
+    return single.compiled(recipe)
 
 
-def _run(recipe: Recipe, seed: int, model: keras.Model, record: Record) -> Run:
-    arrays = training.load_arrays(recipe, seed)
-    return Run(training.final_metrics(model, arrays, record), record.curves, model)
+def _run(recipe: Recipe, seed: int, model: keras.Model, history: History) -> Run:
+    arrays = load_arrays(recipe, seed)
+    return Run(single.final_metrics(model, arrays, history), history.curves, model)
 
 
 def _split(recipe: Recipe, arrays: Arrays, seed: int) -> dict[str, np.ndarray]:
     """One replica's rows to evaluate: "train" and, if there is one, "val"; those of the test set,
     where that serves as validation, come after those of the training images."""
     images = len(arrays.x)
-    train, val = training.split(recipe, images, seed)
+    train, val = split(recipe, images, seed)
     val = images + np.arange(recipe.test_size) if recipe.validation == "test" else val
-    shown = {"train": training.evaluated(train), "val": val}
+    shown = {"train": evaluated(train), "val": val}
     return {part: rows for part, rows in shown.items() if len(rows)}
 
 
 def _batches(recipe: Recipe, images: int, seed: int) -> Iterator[np.ndarray]:
     """The rows of each batch of one replica, pass after pass over its images, without end."""
-    train, _ = training.split(recipe, images, seed)
+    train, _ = split(recipe, images, seed)
     for number in itertools.count():
-        order = training.epoch_order(train, seed, number)
+        order = epoch_order(train, seed, number)
         yield from np.split(order, range(recipe.batch_size, len(order), recipe.batch_size))
 
 
@@ -139,9 +140,9 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
     return np.stack([np.concatenate(rows) for rows in epochs]), np.cumsum([0, *sizes])
 
 
-def _evaluator(stack: Stack, recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
-    """A function of some replicas' numbers that scores each after an epoch. Where all are scored
-    on the same images, these are gathered once for all."""
+def _evaluator(stack: StackedModel, recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
+    """A function of some seeds' places in the stack that scores each after an epoch. Where all are
+    scored on the same images, these are gathered once for all."""
     x, y = arrays.x, np.asarray(arrays.y)
     if recipe.validation == "test":
         x = keras.ops.concatenate([x, arrays.parts["test"][0]])
@@ -149,8 +150,8 @@ def _evaluator(stack: Stack, recipe: Recipe, arrays: Arrays, splits: list[dict])
     rows = np.stack([np.concatenate(list(split.values())) for split in splits])
     shared = rows[0] if (rows == rows[0]).all() else rows
 
-    def evaluate(replicas) -> dict[int, dict[str, float]]:
-        raw, scores = stack.outputs(x, shared), {k: {} for k in replicas}
+    def evaluate(places) -> dict[int, dict[str, float]]:
+        raw, scores = stack.outputs(x, shared), {k: {} for k in places}
         for k, row in scores.items():
             start = 0
             for part, part_rows in splits[k].items():

@@ -1,0 +1,35 @@
+"""Keras and its backend, imported without the lines that TensorFlow's C++ libraries write to stderr
+while they load: no environment variable reaches what is logged before their logger is set up."""
+
+import logging
+import os
+from contextlib import contextmanager
+
+
+@contextmanager
+def _silent_stderr():
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+with _silent_stderr():
+    import keras
+
+    keras.ops.ones(1)  # the rest of the noise comes with the first tensor
+
+logging.getLogger("tensorflow").setLevel("ERROR")  # each run is a new graph: retracing is meant
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # TensorFlow would turn sums of many terms into temporary variables with names that are unique
+    # in one graph only; two graphs that run in two threads then collide (AlreadyExistsError).
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+__all__ = ["keras"]

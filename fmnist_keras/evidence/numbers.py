@@ -1,0 +1,93 @@
+"""The numbers that the five sources printed, as data: ``numbers.yaml`` has a row for each."""
+
+import difflib
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+def plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Settings = dict[str, Annotated[str | int | float | tuple[int, ...], BeforeValidator(plain)]]
+
+
+class Published(BaseModel):
+    """One printed number: where it stands, how exactly it is printed, and which runs answer it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    id: Text
+    report: Literal["K", "P", "D", "M", "I"]
+    section: Text
+    quantity: Text
+    condition: Text
+    value: Annotated[Number | tuple[Number, ...], BeforeValidator(plain)]  # several: facts only
+    rounding: Annotated[Number, Field(gt=0)]  # one unit of the last printed digit
+    about: bool = False  # given as approximate, or as a range: value in its middle, rounding wide
+    bound: Literal["lower", "upper"] | None = None  # exact: the quantity lies above it, below it
+    unit: Literal["fraction", "percent", "loss", "epochs", "points", "rate", "count"]
+    metric: Text  # a column of runs; derived: the notebook computes it; fact: needs no runs
+    where: Settings  # recipe fields that pick the runs out of the frame the notebook hands over
+    protocol: Settings  # recipe field -> what the report used, or ">= 38" for at least 38
+    notebook: Annotated[str, Field(pattern=r"^\d\d_[a-z_]+$")]
+    note: str = ""
+
+    @property
+    def printed(self) -> str:
+        """The number as the report has it: "0.0990", "≈ 92", "> 0.9", "256, 64, 28"."""
+        digits = len(f"{self.rounding:.10f}".rstrip("0").partition(".")[2])
+        texts = [max(f"{v:.10g}", f"{v:.{digits}f}", key=len) for v in np.atleast_1d(self.value)]
+        sign = {"lower": "> ", "upper": "< ", None: "≈ " if self.about else ""}[self.bound]
+        return sign + ", ".join(texts)
+
+
+def load(path: Path) -> dict[str, Published]:
+    """Read a YAML list of rows: id -> row, in file order. A bad row is a one-line ValueError."""
+    rows: dict[str, Published] = {}
+    for number, fields in enumerate(yaml.safe_load(path.read_text("utf-8")), start=1):
+        place = f"{path.name}, row {number}"
+        try:
+            row = Published.model_validate(fields)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            name = (*problem["loc"], "row")[0]
+            value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+            raise ValueError(f"{place}: {name}{value}: {problem['msg']}") from None
+        if row.id in rows:
+            raise ValueError(f"{place}: the id {row.id} stands in the file twice")
+        rows[row.id] = row
+    return rows
+
+
+@functools.cache
+def published() -> dict[str, Published]:
+    """Every published number, id -> row, in the ledger's order."""
+    return load(Path(__file__).with_name("numbers.yaml"))
+
+
+def select(pattern: str | Sequence[str]) -> list[Published]:
+    """The row with this id, or else all rows whose id goes on after it with "-" or ".".
+
+    "K-T3.1" gives K-T3.1-0.0219 but never K-T3.10. A list or tuple gives each pattern's rows in
+    turn, no row twice. ValueError, with the nearest names, when a pattern fits nothing.
+    """
+    if not isinstance(pattern, str):
+        return list({row.id: row for part in pattern for row in select(part)}.values())
+    rows = published()
+    if pattern in rows:
+        return [rows[pattern]]
+    found = [row for name, row in rows.items() if name.startswith((f"{pattern}-", f"{pattern}."))]
+    if not found:
+        names = {*rows, *(name[:i] for name in rows for i, c in enumerate(name) if c in "-.")}
+        close = ", ".join(difflib.get_close_matches(pattern, sorted(names))) or "none"
+        raise ValueError(f"no published number {pattern!r}; close: {close}")
+    return found

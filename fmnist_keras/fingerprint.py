@@ -1,0 +1,80 @@
+"""The fingerprint of the arithmetic: a run is stored with it and reused only where it is the same.
+
+It covers the code that turns a recipe and a seed into numbers, and the versions of the libraries
+that compute them. Comments, docstrings and error messages are left out, and so is all that only
+reads numbers: figures, evidence, notebooks.
+"""
+
+import ast
+import functools
+import hashlib
+import inspect
+import json
+import os
+import textwrap
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+CODE = ("backend.py", "data.py", "models.py", "training/*.py")
+BACKEND = os.environ["KERAS_BACKEND"]
+
+
+class _Arithmetic(ast.NodeTransformer):
+    """Drops what decides no number: docstrings, other bare strings, and what is raised."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        bare = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if bare else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        return ast.Raise()
+
+
+def of_sources(sources: Iterable[str]) -> str:
+    """Twelve hex digits of the syntax trees of some Python sources."""
+    trees = [ast.unparse(_Arithmetic().visit(ast.parse(source))) for source in sources]
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
+
+
+def of_function(function: Callable | None) -> str:
+    """The name of a function and twelve hex digits of its code, of the plain values that it takes
+    from its module or notebook, and of the functions there that it calls; "" for None."""
+    if function is None:
+        return ""
+    sources = [textwrap.dedent(inspect.getsource(function))]
+    for name, value in sorted(inspect.getclosurevars(function).globals.items()):
+        if isinstance(value, int | float | str | tuple):
+            sources.append(f"{name} = {value!r}")
+        elif inspect.isfunction(value) and value.__module__ == function.__module__:
+            sources.append(repr(of_function(value)))
+    return f"{function.__name__}-{of_sources(sources)}"
+
+
+def on_disk() -> str:
+    """The fingerprint of the package as its files are now."""
+    paths = sorted(path for pattern in CODE for path in PACKAGE.glob(pattern))
+    sources = [path.read_text("utf-8") for path in paths]
+    return of_sources([*sources, repr(_versions())])
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """The libraries that compute a run's numbers, and the threads that share one operation."""
+    versions = {name: metadata.version(name) for name in (BACKEND, "keras", "numpy", "scipy")}
+    return versions | {"threads": os.environ["TF_NUM_INTRAOP_THREADS"]}
+
+
+CURRENT = on_disk()
+"""The fingerprint of the code that this process has imported."""
+
+
+def check_unchanged() -> None:
+    """Raise RuntimeError, in one line, if the code was edited since this process imported it: its
+    numbers would be stored under a fingerprint that is not theirs."""
+    if on_disk() != CURRENT:
+        raise RuntimeError(
+            "data.py, models.py or training/ was edited after this session imported it: restart "
+            "the kernel, then run again"
+        )

@@ -1,0 +1,7 @@
+"""What a notebook calls besides its experiment: parameters, tables, expected values."""
+
+from .expected import compare_with_expected
+from .parameters import check_parameters
+from .tables import collect, show
+
+__all__ = ["check_parameters", "collect", "compare_with_expected", "show"]

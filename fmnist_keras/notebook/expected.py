@@ -1,0 +1,82 @@
+"""A notebook's own numbers against those stored for it, as far as the spread over seeds allows."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..recipe import Recipe
+
+EXPECTED = Path(__file__).resolve().parents[2] / "tests" / "expected"
+NOT_COMPARED = {*Recipe.model_fields, "recipe", "seed", "seconds", "cores"}
+SHORT = 2_000
+"""Updates up to which two processors, which round differently, stay close for the same seed; in
+longer runs they drift apart, up to the spread over seeds."""
+SHARE_OF_SPREAD = {"short": 0.1, "long": 2.0}
+LEAST = 0.003
+"""Least tolerance, as a share of the number: rounding alone moves a short run's losses by 0.001."""
+
+
+def compare_with_expected(notebook: str, *runs: pd.DataFrame) -> None:
+    """Print how many numbers of these runs are as expected, and each that is not.
+
+    A condition is a ``recipe`` at its set of seeds; its numbers are the means over seeds of all
+    numeric columns that are no recipe field. Stored are those of each profile's parameters, in
+    ``tests/expected/<profile>/<notebook>.csv``; with other parameters there is nothing to compare.
+    With FMNIST_UPDATE_EXPECTED=<profile> the numbers are stored instead.
+    """
+    ours = _numbers(pd.concat(runs))
+    if profile := os.environ.get("FMNIST_UPDATE_EXPECTED"):
+        path = EXPECTED / profile / f"{notebook}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ours.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    files = sorted(EXPECTED.glob(f"*/{notebook}.csv"))
+    text = {"condition": str, "seeds": str}  # a key of digits alone is no number
+    stored = pd.concat([pd.read_csv(path, dtype=text) for path in files] or [ours.iloc[:0]])
+    keys = ["condition", "seeds", "number"]
+    both = ours.merge(stored.drop_duplicates(keys), "left", on=keys, suffixes=("", "_expected"))
+    known = both[both["mean_expected"].notna()]
+    close = (known["mean"] - known["mean_expected"]).abs() <= known["tolerance_expected"]
+    off = known[~(close | (known["mean"] == known["mean_expected"]))]
+    print(f"{len(known) - len(off)} of {len(ours)} numbers as expected")
+    if len(known) < len(ours):
+        print(f"{len(ours) - len(known)} are not stored: other parameters, or another protocol")
+    for row in off.to_dict("records"):
+        print(
+            f"{row['label']}: {row['number']} {row['mean']:.5g}, expected "
+            f"{row['mean_expected']:.5g} ± {row['tolerance_expected']:.2g}"
+        )
+
+
+def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per condition × number: ``label``, ``mean`` over seeds and ``tolerance``."""
+    numbers = [name for name in runs.select_dtypes("number") if name not in NOT_COMPARED]
+    rows = []
+    for condition, part in runs.drop_duplicates(["recipe", "seed"]).groupby("recipe", sort=False):
+        steps = part["steps"].max() if "steps" in part else 0
+        settings = {
+            "condition": condition,
+            "seeds": " ".join(map(str, sorted(part["seed"]))),
+            "label": _label(part.iloc[0]),
+            "share": SHARE_OF_SPREAD["short" if steps <= SHORT else "long"],
+        }
+        for number in part[numbers].columns[part[numbers].notna().any()]:
+            values = part[number]
+            spread = np.nan_to_num(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            rows.append({**settings, "number": number, "mean": values.mean(), "spread": spread})
+    frame = pd.DataFrame(rows)
+    # Two seeds may agree by chance: no condition's spread counts as less than half the usual one.
+    usual = frame.groupby("number")["spread"].transform("median")
+    spread = np.maximum(frame.pop("spread"), usual / 2)
+    tolerance = np.maximum(frame.pop("share") * spread, LEAST * frame["mean"].abs())
+    return frame.assign(tolerance=tolerance)
+
+
+def _label(run: pd.Series) -> str:
+    """What a reader calls a condition: its name, or what its network was trained with."""
+    if run.get("name"):
+        return run["name"]
+    if "optimizer" not in run:
+        return run["recipe"]
+    return f"{run['optimizer']} at {run['learning_rate']:g}, batch {run['batch_size']}"

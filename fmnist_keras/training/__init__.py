@@ -1,0 +1,15 @@
+"""From a recipe and seeds to runs: one seed through Keras ``fit``, or many seeds stacked."""
+
+from ..recipe import Recipe
+from .arrays import Arrays, load_arrays
+from .single import Run, outputs, train_one
+from .stacked import train_stacked, worth_stacking
+
+__all__ = ["Arrays", "Run", "load_arrays", "outputs", "train", "train_one", "train_stacked"]
+
+
+def train(recipe: Recipe, seeds: list[int]) -> list[Run]:
+    """Train ``recipe`` at each seed, by whichever way is faster; return a run per seed."""
+    if worth_stacking(recipe):
+        return train_stacked(recipe, seeds)
+    return [train_one(recipe, seed) for seed in seeds]

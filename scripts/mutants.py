@@ -1,0 +1,167 @@
+"""Break the arithmetic one line at a time and see which check catches it.
+
+Each mutant is the project with one line changed, in a folder of its own: nbval executes the
+notebooks that train it until one fails, then the unit tests run until one fails. Takes about an
+hour and a half on two cores. Usage: python scripts/mutants.py [number …]
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("fmnist_keras", "notebooks", "tests", "params", "reports", "scripts", "benchmarks",
+          "pyproject.toml", "README.md", "Makefile")  # fmt: skip
+NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg"]
+NBVAL += ["-p", "tests.nbval_settings"]
+AT_ONCE = 2
+
+
+class Mutant(NamedTuple):
+    """One line of the arithmetic, and what it becomes."""
+
+    what: str
+    file: str
+    line: str
+    becomes: str
+    notebooks: str
+    """Numbers of the notebooks that train what the line touches."""
+
+
+SINGLE, STACKED, STACK = "training/single.py", "training/stacked.py", "training/stacked_model.py"
+HISTORY, ARRAYS = "training/history.py", "training/arrays.py"
+MUTANTS = [
+    Mutant("half the learning rate", SINGLE, "rate = recipe.learning_rate",
+           "rate = recipe.learning_rate / 2", "02"),
+    Mutant("no momentum", SINGLE, '{"momentum": recipe.momentum}', '{"momentum": 0.0}', "13"),
+    Mutant("dropout at test time", STACK, "if training and isinstance(alike[0], layers.Dropout)",
+           "if isinstance(alike[0], layers.Dropout)", "08"),
+    Mutant("dropout does not rescale", STACK, "tf.float32) / (1 - rate)", "tf.float32)", "08"),
+    Mutant("moving averages of normalization swapped", STACK,
+           "moving * layer.momentum + new * (1 - layer.momentum)",
+           "moving * (1 - layer.momentum) + new * layer.momentum", "11"),
+    Mutant("normalization's momentum", "models.py", '"momentum": 0.9,', '"momentum": 0.99,', "11"),
+    Mutant("normalization on the other side", "models.py", 'if recipe.batch_norm == "before":',
+           'if recipe.batch_norm == "after":', "11"),
+    Mutant("normalization divides by the variance", STACK,
+           'keras.ops.sqrt(keras.ops.cast(variance + layer.epsilon, "float64"))',
+           'keras.ops.cast(variance + layer.epsilon, "float64")', "11"),
+    Mutant("held-out images do not follow the seed", "data.py", "default_rng([seed, 0x5EED])",
+           "default_rng([0, 0x5EED])", "08"),
+    Mutant("first images held out", "data.py", "np.split(np.arange(n), [n - val_size if",
+           "np.split(np.arange(n)[::-1], [n - val_size if", "02"),
+    Mutant("no shuffling", ARRAYS, "np.random.default_rng([seed, epoch]).permutation(train)",
+           "train", "02"),
+    Mutant("the same order in every epoch", ARRAYS, "default_rng([seed, epoch])",
+           "default_rng([seed, 0])", "02"),
+    Mutant("half the L2 factor", "models.py", "recipe.l2 * on_kernel + decay",
+           "recipe.l2 * on_kernel / 2 + decay", "09"),
+    Mutant("no L1 on kernels", "models.py", "(recipe.l1 * on_kernel,", "(0,", "09"),
+    Mutant("twice the weight decay", "models.py", "decay = recipe.weight_decay / 2",
+           "decay = recipe.weight_decay", "09"),
+    Mutant("a first-layer penalty on all layers", "models.py",
+           'recipe.penalty != "first" or first', "True", "09"),
+    Mutant("one epoch more of patience", HISTORY, ">= self.patience", "> self.patience", "10"),
+    Mutant("min_delta ignored", HISTORY, "self.best - self.min_delta", "self.best", "10"),
+    Mutant("last weights restored", SINGLE, "model.set_weights(history.best_weights)", "pass",
+           "10"),
+    Mutant("a milder schedule", SINGLE, "rate * 0.1**number", "rate * 0.5**number", "13"),
+    Mutant("the schedule an epoch late", SINGLE, "epoch * recipe.steps - 1",
+           "(epoch + 1) * recipe.steps - 1", "13"),
+    Mutant("one class mislabeled", "data.py", 'f"{part}_labels").astype(np.int32)',
+           'f"{part}_labels").astype(np.int32) % 9', "02"),
+    Mutant("pixels divided by 256", "data.py", 'else (127.5, 127.5)\n    if scale == "standard"',
+           'else (127.5, 127.5)\n    divisor += scale == "unit"\n    if scale == "standard"',
+           "01 02"),
+    Mutant("the hidden column shows", "data.py", "x[:, :, column] = (0 - shift) / divisor",
+           "x[:, :, column - 1] = (0 - shift) / divisor", "13"),
+    Mutant("seeds in another order", STACKED, "_initial_model(recipe, seed) for seed in seeds",
+           "_initial_model(recipe, seed) for seed in seeds[::-1]", "02"),
+    Mutant("RMSprop's constant", SINGLE, '"rho": 0.99', '"rho": 0.5', "13"),
+    Mutant("Adam's constant", SINGLE, '"adam": {"epsilon": 1e-8}', '"adam": {"epsilon": 1e-2}',
+           "13"),
+    Mutant("Keras' slope of LeakyReLU for all", "models.py",
+           '0.01 if recipe.framework_defaults == "torch" else 0.3', "0.3", "13"),
+    Mutant("PyTorch's initial weights too large", "models.py", "VarianceScaling(1 / 3,",
+           "VarianceScaling(1,", "08"),
+    Mutant("PyTorch's initial biases zero", "models.py", "limit = fan_in**-0.5", "limit = 1e-9",
+           "08"),
+    Mutant("another activation", "models.py", "layers.Activation(recipe.activation)",
+           'layers.Activation("tanh")', "02"),
+    Mutant("mean of the replicas' losses", STACK, "loss = keras.ops.sum(losses)",
+           "loss = keras.ops.mean(losses)", "02"),
+    Mutant("batch mean of another batch size", HISTORY, "BATCH_MEAN_SIZE = 32",
+           "BATCH_MEAN_SIZE = 64", "12"),
+    Mutant("running loss of one epoch's last batch", STACK, "total + size * value",
+           "total * 0 + size * value", "02"),
+    Mutant("a CNN's dropout", "models.py", "*_hidden(128, recipe), layers.Dropout(0.5)]",
+           "*_hidden(128, recipe), layers.Dropout(0.05)]", "06"),
+    Mutant("a CNN trained on one batch", SINGLE, ".map(\n", ".take(1).repeat().map(\n", "06"),
+    Mutant("test images scored from the end", ARRAYS, "x_test[: recipe.test_size], y_test[",
+           "x_test[-recipe.test_size :], y_test[", "02"),
+    Mutant("updates rounded down", "recipe.py", "-(-self.train_images // self.batch_size)",
+           "self.train_images // self.batch_size", "02"),
+]  # fmt: skip
+
+
+def broken(mutant: Mutant, folder: Path) -> None:
+    """Copy the project into ``folder`` and change the mutant's line."""
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    path = folder / "fmnist_keras" / mutant.file
+    text = path.read_text()
+    if text.count(mutant.line) != 1:
+        raise ValueError(f"{mutant.what}: {mutant.line!r} stands {text.count(mutant.line)} times")
+    path.write_text(text.replace(mutant.line, mutant.becomes))
+
+
+def caught_by(folder: Path, *arguments: str) -> str:
+    """The first test of a pytest run in ``folder`` that fails, or an empty string."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "FMNIST_RESULTS": str(folder / "res")}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode and not failed:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    return failed[0].split(" - ")[0].split(" ", 1)[1] if failed else ""
+
+
+def check(mutant: Mutant) -> tuple[str, str]:
+    """What of nbval and of the unit tests catches the mutant."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        broken(mutant, folder)
+        places = [path for n in mutant.notebooks.split() for path in folder.glob(f"notebooks/{n}*")]
+        by_nbval = caught_by(folder, *NBVAL, *map(str, places))
+        unit = [
+            "tests",
+            "--deselect",
+            "tests/test_experiment.py",
+            "--ignore",
+            "tests/test_scripts.py",
+        ]
+        return by_nbval, caught_by(folder, *unit)
+
+
+def main() -> None:
+    chosen = [MUTANTS[int(number) - 1] for number in sys.argv[1:]] or MUTANTS
+    counts = {"nbval": 0, "tests": 0, "either": 0}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for mutant, found in zip(chosen, pool.map(check, chosen), strict=True):
+            counts["nbval"] += bool(found[0])
+            counts["tests"] += bool(found[1])
+            counts["either"] += any(found)
+            number = MUTANTS.index(mutant) + 1
+            print(f"{number:2} {mutant.what}: nbval {found[0] or '-'}; tests {found[1] or '-'}")
+            sys.stdout.flush()
+    print(f"of {len(chosen)} mutants: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+
+
+if __name__ == "__main__":
+    main()
