@@ -36,6 +36,8 @@ class Study:
     began: float = 0
     elapsed: float = 0
     elapsed_then: float = 0  # when the latest run finished
+    trained: float = 0  # seconds that runs took, and would have taken as expected
+    expected: float = 0
 
     def look(self) -> None:
         """Bring elapsed time and finished runs up to date."""
@@ -45,7 +47,16 @@ class Study:
         if self.progress.exists():
             done = json.loads(self.progress.read_text())["done"]
             if done != self.done:
-                self.done, self.elapsed_then = done, self.elapsed
+                self.gain(done - self.done)
+
+    def gain(self, runs: int) -> None:
+        """Count runs that have finished. Those that come ten times too fast were in storage
+        already, and tell nothing about the pace."""
+        took = self.elapsed - self.elapsed_then
+        expected = runs * self.seconds / self.runs if self.seconds and self.runs else 0.0
+        if took > expected / 10:
+            self.trained, self.expected = self.trained + took, self.expected + expected
+        self.done, self.elapsed_then = self.done + runs, self.elapsed
 
     @property
     def fraction(self) -> float:
@@ -73,16 +84,10 @@ class Board:
         self.began = time.monotonic()
 
     def pace(self) -> float:
-        """Actual per expected seconds of the work done so far; a minute as expected goes before,
-        so that the first few runs do not count for too much."""
-        actual = expected = 60.0
-        for study in self.studies:
-            if study.seconds and study.state == "done":
-                actual, expected = actual + study.elapsed, expected + study.seconds
-            elif study.seconds:
-                actual += study.elapsed_then
-                expected += study.fraction * study.seconds
-        return actual / expected
+        """Actual per expected seconds of the runs so far; a minute as expected goes before, so that
+        the first few do not count for too much."""
+        trained = sum(study.trained for study in self.studies if study.expected)
+        return (60 + trained) / (60 + sum(study.expected for study in self.studies))
 
     def remaining(self) -> float | None:
         pace = self.pace()
