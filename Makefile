@@ -126,10 +126,13 @@ $(STAMPS)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) $(PACKAGE
 
 $(STAMPS)/14_summary: $(patsubst %,$(STAMPS)/%,$(filter-out 14_summary,$(NOTEBOOKS)))
 
-# Each study under its name, alone; the summary needs all of them.
+# Each study under its name, alone; the summary brings all of them.
 define study
 .PHONY: $(2)
 $(2): $(VENV)/ready .stamps/data
-	+@$$(call execute,$(if $(filter summary,$(2)),$(JOBS),1),$(if $(filter summary,$(2)),$(NOTEBOOKS),$(1)))
+	+@$$(call execute,$(3))
+	@echo "reports/$(PROFILE)/$(1).html is up to date (.ipynb beside it)"
 endef
-$(foreach name,$(NOTEBOOKS),$(eval $(call study,$(name),$(shell echo $(name) | cut -c4-))))
+$(foreach name,$(filter-out 14_summary,$(NOTEBOOKS)),\
+  $(eval $(call study,$(name),$(shell echo $(name) | cut -c4-),1$(comma)$(name))))
+$(eval $(call study,14_summary,summary,$(JOBS)$(comma)$(NOTEBOOKS)))

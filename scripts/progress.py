@@ -22,63 +22,72 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STATUS_SECONDS = 60  # between two lines about the whole, where there is no live table
 GRACE_SECONDS = 20  # for kernels to end by themselves after an interrupt
+COLORS = {"running": "bold", "done": "green", "failed": "red", "not made": "red"}
 
 
 @dataclass
 class Study:
     name: str
+    progress: Path
     runs: int | None = None  # expected; None: unknown
     seconds: float | None = None
-    state: str = "up to date"
+    state: str = "up to date"  # or waiting, running, done, failed, not made
     done: int = 0
     began: float = 0
     elapsed: float = 0
     elapsed_then: float = 0  # when the latest run finished
+    trained: float = 0  # seconds that runs took, and would have taken as expected
+    expected: float = 0
 
-    def look(self, profile: str) -> None:
+    def look(self) -> None:
         """Bring elapsed time and finished runs up to date."""
         if self.state != "running":
             return
         self.elapsed = time.monotonic() - self.began
-        try:
-            path = ROOT / ".stamps" / profile / f"{self.name}.progress"
-            done = json.loads(path.read_text())["done"]
-        except OSError:  # nothing has finished yet
-            return
-        if done != self.done:
-            self.done, self.elapsed_then = done, self.elapsed
+        if self.progress.exists():
+            done = json.loads(self.progress.read_text())["done"]
+            if done != self.done:
+                self.gain(done - self.done)
+
+    def gain(self, runs: int) -> None:
+        """Count runs that have finished. Those that come ten times too fast were in storage
+        already, and tell nothing about the pace."""
+        took = self.elapsed - self.elapsed_then
+        expected = runs * self.seconds / self.runs if self.seconds and self.runs else 0.0
+        if took > expected / 10:
+            self.trained, self.expected = self.trained + took, self.expected + expected
+        self.done, self.elapsed_then = self.done + runs, self.elapsed
 
     @property
     def fraction(self) -> float:
         return min(1.0, self.done / self.runs) if self.runs else 0.0
 
     def remaining(self, pace: float) -> float | None:
-        if self.state in ("waiting", "running"):
-            if self.seconds is None:
-                return None
-            left = (1 - self.fraction) * self.seconds * pace
-            return max(0.0, left - (self.elapsed - self.elapsed_then))
-        return 0.0
+        if self.state not in ("waiting", "running"):
+            return 0.0
+        if self.seconds is None:
+            return None
+        since = self.elapsed - self.elapsed_then
+        return max(0.0, (1 - self.fraction) * self.seconds * pace - since)
+
+    def row(self, pace: float) -> list[str]:
+        runs = "" if self.state == "up to date" else f"{self.done}/{known(self.runs)}"
+        left = clock(self.remaining(pace)) if self.state in ("waiting", "running") else ""
+        return [self.name, self.state, runs, clock(self.elapsed) if self.elapsed else "", left]
 
 
 class Board:
-    """All studies of one call, and what can be said of the whole."""
+    """The studies of one call, and what can be said of the whole."""
 
     def __init__(self, profile: str, jobs: int, studies: list[Study]) -> None:
         self.profile, self.jobs, self.studies = profile, jobs, studies
         self.began = time.monotonic()
 
     def pace(self) -> float:
-        """Actual per expected seconds of the work done so far; a minute as expected goes before,
-        so that the first few runs do not count for too much."""
-        actual = expected = 60.0
-        for study in self.studies:
-            if study.seconds and study.state == "done":
-                actual, expected = actual + study.elapsed, expected + study.seconds
-            elif study.seconds and study.done:
-                actual += study.elapsed_then
-                expected += study.fraction * study.seconds
-        return actual / expected
+        """Actual per expected seconds of the runs so far; a minute as expected goes before, so that
+        the first few do not count for too much."""
+        trained = sum(study.trained for study in self.studies if study.expected)
+        return (60 + trained) / (60 + sum(study.expected for study in self.studies))
 
     def remaining(self) -> float | None:
         pace = self.pace()
@@ -86,18 +95,17 @@ class Board:
         return None if None in times else max(max(times), sum(times) / self.jobs)
 
     def status(self) -> str:
-        planned = self.named("waiting", "running", "done", "failed")
-        expected = [study.runs for study in planned]
-        parts = [
-            f"{len(self.named('done'))} of {len(planned)} studies",
-            f"{sum(s.done for s in planned)} of {'?' if None in expected else sum(expected)} runs",
-            f"{clock(time.monotonic() - self.began)} elapsed",
-            f"{clock(self.remaining())} left",
-        ]
-        return f"{self.profile}: {', '.join(parts)}"
+        planned = [study for study in self.studies if study.state != "up to date"]
+        runs = [study.runs for study in planned]
+        return (
+            f"{self.profile}: {len(self.named('done'))} of {len(planned)} studies, "
+            f"{sum(study.done for study in planned)} of "
+            f"{'?' if None in runs else sum(runs)} runs, "
+            f"{clock(time.monotonic() - self.began)} elapsed, {clock(self.remaining())} left"
+        )
 
-    def named(self, *states: str) -> list[Study]:
-        return [study for study in self.studies if study.state in states]
+    def named(self, state: str) -> list[str]:
+        return [study.name for study in self.studies if study.state == state]
 
 
 class Lines:
@@ -106,20 +114,16 @@ class Lines:
     def __init__(self, board: Board) -> None:
         self.board, self.shown = board, time.monotonic()
 
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def say(self, line: str, lasting: bool = False) -> None:
         print(line, flush=True)
 
     def update(self) -> None:
         if time.monotonic() - self.shown >= STATUS_SECONDS:
             self.shown = time.monotonic()
-            running = (f"{s.name} {s.done}/{count(s.runs)}" for s in self.board.named("running"))
-            self.say(f"{self.board.status()}; running: {', '.join(running)}")
+            self.say(f"{self.board.status()}; running: {', '.join(self.board.named('running'))}")
+
+    def close(self) -> None:
+        pass
 
 
 class Table:
@@ -130,45 +134,34 @@ class Table:
 
         self.board = board
         self.live = Live(self.table(), auto_refresh=False, vertical_overflow="crop")
-
-    def __enter__(self) -> "Table":
-        self.live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.update()
-        self.live.__exit__(*error)
+        self.live.start()
 
     def say(self, line: str, lasting: bool = False) -> None:
-        """The table tells what starts and ends; only ``lasting`` lines are printed."""
-        if lasting:
+        if lasting:  # of anything else the table tells
             self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def update(self) -> None:
         self.live.update(self.table(), refresh=True)
 
+    def close(self) -> None:
+        self.update()
+        self.live.stop()
+
     def table(self):
+        from rich.console import Group
         from rich.table import Table as Grid
+        from rich.text import Text
 
-        colors = {"running": "bold", "done": "green", "failed": "red"}
-        pace, status = self.board.pace(), self.board.status()
-        grid = Grid(title=status, title_justify="left", title_style="bold", box=None)
+        grid, pace = Grid(box=None, header_style="dim"), self.board.pace()
         for heading in ("study", "state", "runs", "elapsed", "left"):
-            right = heading in ("runs", "elapsed", "left")
-            grid.add_column(heading, justify="right" if right else "left", no_wrap=True)
+            justify = "left" if heading in ("study", "state") else "right"
+            grid.add_column(heading, justify=justify, no_wrap=True)
         for study in self.board.studies:
-            runs = elapsed = left = ""
-            if study.state != "up to date":
-                runs = f"{study.done}/{count(study.runs)}"
-                elapsed = clock(study.elapsed) if study.elapsed else ""
-            if study.state in ("waiting", "running"):
-                left = clock(study.remaining(pace))
-            style = colors.get(study.state, "dim")
-            grid.add_row(study.name, study.state, runs, elapsed, left, style=style)
-        return grid
+            grid.add_row(*study.row(pace), style=COLORS.get(study.state, "dim"))
+        return Group(Text(self.board.status(), style="bold"), grid)
 
 
-def count(number: int | None) -> str:
+def known(number: int | None) -> str:
     return "?" if number is None else str(number)
 
 
@@ -180,25 +173,15 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def expected(profile: str, names: list[str]) -> list[Study]:
-    """The studies with what they are expected to cost."""
-    path, costs = ROOT / "params" / profile / "costs.yaml", {}
-    if path.exists():
-        import yaml
-
-        costs = yaml.safe_load(path.read_text())
-    return [Study(name, **costs.get(name, {})) for name in names]
-
-
 class Make:
     """The running make, and what is to be learned from its lines."""
 
-    def __init__(self, command: list[str], board: Board, show: "Lines | Table") -> None:
-        self.board, self.show, self.complaints = board, show, []
-        # A session of its own: Ctrl-C reaches make from here, and make passes it on once.
+    def __init__(self, command: list[str], board: Board) -> None:
+        self.board, self.complaints = board, []
+        # A session of its own: Ctrl-C reaches it from here, once, and nothing else of the terminal.
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            text=True, start_new_session=True,
+            text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -209,41 +192,42 @@ class Make:
             self.lines.put(line.rstrip("\n"))
         self.lines.put(None)
 
-    def watch(self) -> int:
-        while True:
+    def watch(self, show: Lines | Table) -> int:
+        """Show how it goes until make ends; return its exit status."""
+        line = ""
+        while line is not None:
+            for study in self.board.studies:
+                study.look()
+            self.hear(line, show)
+            show.update()
             try:
                 line = self.lines.get(timeout=0.5)
             except queue.Empty:
                 line = ""
-            for study in self.board.studies:
-                study.look(self.board.profile)
-            if line is None:
-                return self.process.wait()
-            self.hear(line)
-            self.show.update()
+        for study in self.board.studies:
+            study.state = "not made" if study.state == "waiting" else study.state
+        return self.process.wait()
 
-    def hear(self, line: str) -> None:
-        studies = {study.name: study for study in self.board.studies}
+    def hear(self, line: str, show: Lines | Table) -> None:
+        running = self.board.named("running")
         told = re.match(r"(\w+) (started|done|failed)", line)
         broken = re.match(r"make.*\*\*\* \[.*/(\w+)\] (.+)", line)
-        if told and told[1] in studies:
-            study, state = studies[told[1]], told[2]
-            study.state = "running" if state == "started" else state
-            if state == "started":
+        if told:
+            study = next(study for study in self.board.studies if study.name == told[1])
+            study.state = "running" if told[2] == "started" else told[2]
+            if told[2] == "started":
                 study.began = time.monotonic()
-            if state == "done":
-                line += f" in {clock(study.elapsed)}"
-            self.show.say(line, lasting=state == "failed")
-        elif broken and broken[1] in studies and studies[broken[1]].state == "running":
-            studies[broken[1]].state = "failed"  # its process could not say so itself
-            self.show.say(f"{broken[1]} failed: {broken[2]}", lasting=True)
+            ending = f" in {clock(study.elapsed)}" if told[2] == "done" else ""
+            show.say(line + ending, lasting=told[2] == "failed")
+        elif broken and broken[1] in running:  # its process could not say so itself
+            self.hear(f"{broken[1]} failed: {broken[2]}", show)
         elif line.startswith("make"):
             self.complaints.append(line)
         elif line:
-            self.show.say(line, lasting=True)
+            show.say(line, lasting=True)
 
-    def interrupt(self) -> None:
-        """Stop make and all it has started."""
+    def stop(self) -> None:
+        """End make and all that it has started."""
         os.killpg(self.process.pid, signal.SIGINT)
         self.reader.join(GRACE_SECONDS)
         if self.reader.is_alive():
@@ -256,14 +240,27 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def conclude(code: int, make: Make) -> int:
-    """Say what failed, if anything did; return the exit status."""
-    failed = [study.name for study in make.board.named("failed")]
-    unmade = [study.name for study in make.board.named("waiting")]
-    if failed:
-        print(
-            f"failed: {', '.join(failed)}" + (f"; not made: {', '.join(unmade)}" if unmade else "")
-        )
+def run(board: Board, command: list[str]) -> int:
+    """Run make and show it; end with what failed. Returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    make, show = Make(command, board), (Table if live else Lines)(board)
+    try:
+        code = make.watch(show)
+        show.close()
+    except KeyboardInterrupt:
+        make.stop()
+        show.close()
+        print("interrupted; make all goes on where it was", flush=True)
+        return 130
+    except BrokenPipeError:  # whoever read our lines has gone
+        make.stop()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 130
+    if failed := board.named("failed"):
+        unmade = board.named("not made")
+        print("failed:", ", ".join(failed) + (f"; not made: {', '.join(unmade)}" if unmade else ""))
     elif code:
         print("\n".join(make.complaints))
     return min(code, 1)
@@ -272,9 +269,17 @@ def conclude(code: int, make: Make) -> int:
 def main(arguments: list[str]) -> int:
     split = arguments.index("--")
     (profile, jobs, *names), command = arguments[:split], arguments[split + 1 :]
-    studies = expected(profile, names)
+    path, costs = ROOT / "params" / profile / "costs.yaml", {}
+    if path.exists():
+        import yaml
+
+        costs = yaml.safe_load(path.read_text())
+    stamps = Path(".stamps", profile)
+    studies = [
+        Study(name, ROOT / stamps / f"{name}.progress", **costs.get(name, {})) for name in names
+    ]
     longest_first = sorted(studies, key=lambda study: -(study.seconds or 0))
-    command += [f".stamps/{profile}/{study.name}" for study in longest_first]
+    command += [str(stamps / study.name) for study in longest_first]
     plan = subprocess.run([*command, "--dry-run"], capture_output=True, text=True)
     if plan.returncode or "n" in os.environ.get("MAKEFLAGS", "").partition(" ")[0]:
         print(plan.stdout + plan.stderr, end="")
@@ -283,24 +288,6 @@ def main(arguments: list[str]) -> int:
     for study in studies:
         study.state = "waiting" if study.name in planned else study.state
     return run(Board(profile, int(jobs), studies), command) if planned else 0
-
-
-def run(board: Board, command: list[str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-    make = None
-    try:
-        with (Table if live else Lines)(board) as show:
-            make = Make(command, board, show)
-            code = make.watch()
-        return conclude(code, make)
-    except (KeyboardInterrupt, BrokenPipeError) as stop:
-        if make:
-            make.interrupt()
-        if isinstance(stop, KeyboardInterrupt):
-            print("interrupted; make all goes on where it was", flush=True)
-        return 130
 
 
 if __name__ == "__main__":
