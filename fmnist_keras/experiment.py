@@ -7,20 +7,17 @@ only with the same fingerprint, so a number never outlives the code that compute
 """
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 import pandas as pd
-from IPython import get_ipython
-from IPython.display import clear_output
 from optuna.trial import FrozenTrial, TrialState
 
 from . import fingerprint, provenance
+from .progress import Progress
 from .recipe import Recipe, RecipeError, check_seeds
 from .storage import Heartbeat, alive, open_storage
 
@@ -95,7 +92,7 @@ class Study:
 
     def _finish(self, jobs: dict, diagnose: Callable | None) -> dict[str, FrozenTrial]:
         """Work, or wait for others' work, until every job has a finished trial; return those."""
-        progress = _Progress(self.name, len(jobs))
+        progress = Progress(self.name, len(jobs))
         while True:
             trials = self._trials(jobs)
             done = {k: t for k, t in trials.items() if t.state == TrialState.COMPLETE}
@@ -166,7 +163,7 @@ class Study:
 def _usable(trial: FrozenTrial) -> bool:
     """Whether the trial's numbers are, or will be, those of this code. FMNIST_REUSE keeps finished
     ones of older code too; provenance then shows their fingerprint."""
-    if trial.user_attrs["fingerprint"] == fingerprint.CURRENT:
+    if trial.user_attrs.get("fingerprint") == fingerprint.CURRENT:
         return True
     return trial.state == TrialState.COMPLETE and bool(os.environ.get("FMNIST_REUSE"))
 
@@ -206,37 +203,6 @@ def _rounded(value):
     if isinstance(value, list):
         return [_rounded(inner) for inner in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
-
-
-class _Progress:
-    """Shows how many of a call's runs are done: in a live notebook as a line that goes once all
-    are; under ``make``, which names a file in FMNIST_PROGRESS, as the count of the whole process;
-    nowhere else, so that a saved notebook does not depend on what was trained when."""
-
-    finished = 0
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total, self.before = name, total, _Progress.finished
-        self.file, self.started = os.environ.get("FMNIST_PROGRESS"), time.monotonic()
-        self.live = get_ipython() is not None and not self.file
-        self.shown = None
-
-    def show(self, done: int) -> None:
-        if done == self.shown:
-            return
-        self.shown, _Progress.finished = done, self.before + done
-        if self.file:
-            partial = Path(f"{self.file}.partial")
-            partial.write_text(json.dumps({"done": _Progress.finished}))
-            partial.replace(self.file)
-        elif self.live and done < self.total:
-            clear_output(wait=True)
-            minutes = (time.monotonic() - self.started) / 60
-            print(f"{self.name}: {done} of {self.total} runs, {minutes:.1f} min", flush=True)
-
-    def close(self) -> None:
-        if self.live:
-            clear_output()
 
 
 def _frames(rows: list[tuple[Recipe, int, FrozenTrial]]) -> Results:

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
 from fmnist_keras.evidence import numbers, statistics, verdicts
@@ -464,3 +465,13 @@ def test_a_learning_rate_is_compared_on_a_log_scale():
     assert low == pytest.approx(10 ** (-half * np.sqrt(4 / 3)) - row.rounding / 2, abs=1e-4)
     assert high == pytest.approx(10 ** (half * np.sqrt(4 / 3)) + row.rounding / 2, abs=1e-4)
     assert line["measured"] == f"1.0000 ×÷ {10 ** (half / np.sqrt(3)):.1f}"
+
+
+# --- the sources ------------------------------------------------------------------------------
+
+
+def test_every_number_has_its_source():
+    path = Path(numbers.__file__).with_name("sources.yaml")
+    sources = yaml.safe_load(path.read_text("utf-8"))
+    assert all(source["name"] and source["kind"] for source in sources)
+    assert {source["id"] for source in sources} == {r.report for r in numbers.published().values()}
