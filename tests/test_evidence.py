@@ -1,6 +1,7 @@
 """The ledger: its data are complete, and its arithmetic and verdicts are those it promises."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
