@@ -77,18 +77,13 @@ class Study:
             raise RecipeError("recipes = []: must hold at least one recipe")
         seeds = self.seeds if seeds is None else check_seeds(seeds)
         diagnostic = fingerprint.of_function(diagnose)
-        jobs = {
-            f"{recipe.key}/{seed}/{diagnostic}": (recipe, seed)
+        wanted = [
+            (f"{recipe.key}/{seed}/{diagnostic}", recipe, seed)
             for recipe in recipes
             for seed in seeds
-        }
-        finished = self._finish(jobs, diagnose)
-        rows = [
-            (recipe, seed, finished[f"{recipe.key}/{seed}/{diagnostic}"])
-            for recipe in recipes
-            for seed in seeds
-        ]
-        return _frames(rows)
+        ]  # two recipes that differ in name alone have the same key, and a row each
+        finished = self._finish({key: (recipe, seed) for key, recipe, seed in wanted}, diagnose)
+        return _frames([(recipe, seed, finished[key]) for key, recipe, seed in wanted])
 
     def _finish(self, jobs: dict, diagnose: Callable | None) -> dict[str, FrozenTrial]:
         """Work, or wait for others' work, until every job has a finished trial; return those."""
@@ -108,10 +103,11 @@ class Study:
                 time.sleep(1)  # the rest is being trained by others
 
     def _trials(self, jobs: dict) -> dict[str, FrozenTrial]:
-        """The valid trial of each job: the earliest that has not failed; queued now if there is
-        none. Which is earliest is the storage's word, so two workers never disagree about it."""
+        """The valid trial of each job: the earliest that has not failed, by this code if there is
+        one; queued now if there is none. Which is earliest is the storage's word, so two workers
+        never disagree about it."""
         found: dict[str, FrozenTrial] = {}
-        for trial in self.study.get_trials(deepcopy=False):
+        for trial in sorted(self.study.get_trials(deepcopy=False), key=_is_older):
             key = trial.user_attrs.get("job")
             if key in jobs and key not in found and _usable(trial) and not self._failed(trial):
                 found[key] = trial
@@ -163,9 +159,14 @@ class Study:
 def _usable(trial: FrozenTrial) -> bool:
     """Whether the trial's numbers are, or will be, those of this code. FMNIST_REUSE keeps finished
     ones of older code too; provenance then shows their fingerprint."""
-    if trial.user_attrs.get("fingerprint") == fingerprint.CURRENT:
+    if not _is_older(trial):
         return True
     return trial.state == TrialState.COMPLETE and bool(os.environ.get("FMNIST_REUSE"))
+
+
+def _is_older(trial: FrozenTrial) -> bool:
+    """Whether other code than this made the trial."""
+    return trial.user_attrs.get("fingerprint") != fingerprint.CURRENT
 
 
 def _stackable_with_first(queued: list[FrozenTrial], jobs: dict) -> list[FrozenTrial]:

@@ -102,9 +102,9 @@ def search(
     found = _open(study, base, seeds, sampler, space)
     results = None
     for number in range(trials):
-        done = _finished(found)[:number]
-        if number < len(_finished(found)):
-            params = _finished(found)[number].params
+        done = _finished(found)
+        if number < len(done):
+            params = done[number].params
         else:
             params = _suggest(space, done, _sampler(sampler, base, number))
         runs = study.run(base.but(**params), seeds=seeds)

@@ -382,6 +382,11 @@ def test_expensive_runs_of_older_code_can_be_kept(trained, cnn, monkeypatch):
     runs = Study("kept on purpose", seeds=[0, 1]).run(cnn).runs
     assert runs["fingerprint"].tolist() == ["older", fingerprint.CURRENT]
     assert len(trained) == 2
+    monkeypatch.delenv("FMNIST_REUSE")
+    Study("kept on purpose", seeds=[0]).run(cnn)
+    monkeypatch.setenv("FMNIST_REUSE", "1")
+    runs = Study("kept on purpose", seeds=[0]).run(cnn).runs
+    assert runs["fingerprint"].tolist() == [fingerprint.CURRENT]  # the present code's come first
 
 
 def test_code_edited_in_a_live_session_is_not_trained_with(trained, cnn, monkeypatch):
