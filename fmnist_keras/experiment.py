@@ -1,25 +1,29 @@
 """Recipes at several seeds: their runs, kept in Optuna storage and trained where it lacks them.
 
-Every run (recipe × seed) is one Optuna trial. Trials that are wanted are queued, claimed one by
-one, trained and told; a finished trial is never repeated, one whose process died is queued again,
-and several processes or machines that share a storage share the work. A run counts as the same
-only with the same fingerprint, so a number never outlives the code that computed it.
+Every run (recipe × seed) is one Optuna trial, created when a worker begins with it. Of several
+workers that begin with the same one the first has it; a finished trial is never repeated, one whose
+worker died is begun anew, and processes and machines that share a storage share the work. A run
+counts as the same only with the same fingerprint, so a number never outlives its code.
 """
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from . import fingerprint, provenance
+from .errors import RecipeError, StorageError
 from .progress import Progress
-from .recipe import Recipe, RecipeError, check_seeds
-from .storage import Heartbeat, alive, open_storage
+from .recipe import Recipe, check_seeds
+from .storage import open_storage
+from .worker import Watch, Worker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -50,12 +54,17 @@ class Study:
 
     ``name`` names the Optuna study and the default journal file ``results/<name>.journal`` (folder:
     environment variable FMNIST_RESULTS). ``storage`` is any Optuna storage URL instead, or
-    ``grpc://host:port`` for Optuna's proxy. Raises RecipeError for an empty or invalid seed list.
+    ``grpc://host:port`` for Optuna's proxy. Raises RecipeError for an empty or invalid seed list or
+    a name that cannot be a file's, and StorageError for storage that cannot be used.
     """
 
     def __init__(self, name: str, seeds: list[int], storage: str = "") -> None:
+        if not (isinstance(name, str) and re.fullmatch(r"\w[\w .-]{0,99}", name)):
+            raise RecipeError(
+                f"name = {name!r}: must be at most 100 letters, digits, spaces, '_', '-' and '.'"
+            )
         self.name, self.seeds = name, check_seeds(seeds)
-        self.storage = open_storage(storage, name)
+        self.storage, self.watch = open_storage(storage, name), Watch()
         self.study = optuna.create_study(
             study_name=name, storage=self.storage, direction="maximize", load_if_exists=True
         )
@@ -95,65 +104,81 @@ class Study:
             if len(done) == len(jobs):
                 progress.close()
                 return done
-            queued = [t for t in trials.values() if t.state == TrialState.WAITING]
-            mine = [trial for trial in _stackable_with_first(queued, jobs) if self._claim(trial)]
-            if mine:
-                self._work(mine, jobs, diagnose)
+            missing = [key for key in jobs if key not in trials]
+            if missing:
+                fingerprint.check_unchanged()
+                self._work(_stackable_with_first(missing, jobs), jobs, diagnose)
             else:
                 time.sleep(1)  # the rest is being trained by others
 
     def _trials(self, jobs: dict) -> dict[str, FrozenTrial]:
-        """The valid trial of each job: the earliest that has not failed, by this code if there is
-        one; queued now if there is none. Which is earliest is the storage's word, so two workers
-        never disagree about it."""
+        """The valid trial of each job that has one: the earliest that has not failed, by this code
+        if there is one. Which is earliest is the storage's word, so workers never disagree."""
         found: dict[str, FrozenTrial] = {}
         for trial in sorted(self.study.get_trials(deepcopy=False), key=_is_older):
             key = trial.user_attrs.get("job")
             if key in jobs and key not in found and _usable(trial) and not self._failed(trial):
                 found[key] = trial
-        missing = [key for key in jobs if key not in found]
-        for key in missing:
-            recipe, seed = jobs[key]
-            attributes = {"job": key, "recipe": recipe.model_dump(mode="json"), "seed": seed}
-            attributes["fingerprint"] = fingerprint.CURRENT
-            self.study.enqueue_trial({}, user_attrs=attributes)
-        return self._trials(jobs) if missing else found
+        return found
 
     def _failed(self, trial: FrozenTrial) -> bool:
         """Whether the trial failed, or is running nowhere any more (and so is failed here)."""
         if trial.state != TrialState.RUNNING:
-            return trial.state == TrialState.FAIL
-        if alive(trial):
+            return trial.state != TrialState.COMPLETE
+        if self.watch.alive(trial):
             return False
-        with contextlib.suppress(ValueError):  # another worker was first
-            self.study.tell(trial.number, state=TrialState.FAIL)
+        self._tell(trial)
         return True
 
-    def _claim(self, trial: FrozenTrial) -> bool:
-        """Take a waiting trial; return whether no other worker was first."""
-        # Optuna's ask() takes the oldest waiting trial, whatever it is: this takes a certain one.
-        try:
-            return self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return False
+    def _tell(self, trial: FrozenTrial, value: float | None = None) -> None:
+        """End a trial, failed if without a value, unless another worker has."""
+        state = TrialState.FAIL if value is None else None
+        with contextlib.suppress(ValueError, UpdateFinishedTrialError):
+            self.study.tell(trial.number, value, state=state)
 
-    def _work(self, trials: list[FrozenTrial], jobs: dict, diagnose: Callable | None) -> None:
-        """Train and store claimed trials of one recipe; an error or interrupt frees them."""
-        recipe, _ = jobs[trials[0].user_attrs["job"]]
-        unfinished = list(trials)
-        try:
-            fingerprint.check_unchanged()
-            with Heartbeat(self.storage, [trial._trial_id for trial in trials]):
-                seeds = [trial.user_attrs["seed"] for trial in trials]
-                records = _train(recipe, seeds, diagnose)
-            for trial, record in zip(trials, records, strict=True):
-                self.storage.set_trial_user_attr(trial._trial_id, "result", record)
-                self.study.tell(trial.number, record["metrics"]["objective"])
-                unfinished.remove(trial)
-        except BaseException:
-            for trial in unfinished:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-            raise
+    def _work(self, keys: list[str], jobs: dict, diagnose: Callable | None) -> None:
+        """Train and store those jobs of one recipe that no other worker was first to claim; an
+        error or interrupt frees them."""
+        recipe, _ = jobs[keys[0]]
+        with Worker(self.storage) as worker:
+            unfinished = []
+            try:
+                unfinished = self._claim(keys, jobs, worker)
+                seeds = [trial.user_attrs["seed"] for trial in unfinished]
+                records = _train(recipe, seeds, diagnose) if seeds else []
+                for trial, record in zip(list(unfinished), records, strict=True):
+                    self._store(trial, record)
+                    unfinished.remove(trial)
+            except StorageError:
+                raise  # it cannot be told; without a heartbeat the trials will be begun anew
+            except BaseException:
+                for trial in unfinished:
+                    self._tell(trial)
+                raise
+
+    def _claim(self, keys: list[str], jobs: dict, worker: Worker) -> list[FrozenTrial]:
+        """Create a running trial for each job, and return those that came first. Job and worker
+        are in it from the start, and storage numbers trials in order, so all see the same first."""
+        for key in keys:
+            recipe, seed = jobs[key]
+            attributes = {"job": key, "recipe": recipe.model_dump(mode="json"), "seed": seed}
+            attributes |= {"fingerprint": fingerprint.CURRENT, "worker": worker.identity}
+            self.study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+        first = {trial.number for trial in self._trials(jobs).values()}
+        mine = [trial for trial in self.study.get_trials(deepcopy=False) if worker.made(trial)]
+        for trial in mine:
+            if trial.number not in first:
+                self._tell(trial)
+        mine = [trial for trial in mine if trial.number in first]
+        worker.trial_ids = [trial._trial_id for trial in mine]
+        return mine
+
+    def _store(self, trial: FrozenTrial, record: dict) -> None:
+        """Store a run, complete in itself, unless another worker has taken it over meanwhile."""
+        run = {name: trial.user_attrs[name] for name in ("job", "recipe", "seed", "fingerprint")}
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_user_attr(trial._trial_id, "result", {**run, **record})
+            self._tell(trial, record["metrics"]["objective"])
 
 
 def _usable(trial: FrozenTrial) -> bool:
@@ -169,16 +194,14 @@ def _is_older(trial: FrozenTrial) -> bool:
     return trial.user_attrs.get("fingerprint") != fingerprint.CURRENT
 
 
-def _stackable_with_first(queued: list[FrozenTrial], jobs: dict) -> list[FrozenTrial]:
-    """Waiting trials to train at once: all of the first one's recipe where seeds can be stacked."""
-    if not queued:
-        return []
+def _stackable_with_first(keys: list[str], jobs: dict) -> list[str]:
+    """The jobs to train at once: all of the first one's recipe where seeds can be stacked."""
     from . import training  # TensorFlow loads when something trains, not before
 
-    recipe = jobs[queued[0].user_attrs["job"]][0]
+    recipe = jobs[keys[0]][0]
     if not training.worth_stacking(recipe):
-        return queued[:1]
-    return [trial for trial in queued if jobs[trial.user_attrs["job"]][0].key == recipe.key]
+        return keys[:1]
+    return [key for key in keys if jobs[key][0].key == recipe.key]
 
 
 def _train(recipe: Recipe, seeds: list[int], diagnose: Callable | None) -> list[dict]:

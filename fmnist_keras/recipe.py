@@ -8,7 +8,6 @@ import difflib
 import hashlib
 import itertools
 import json
-import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from .errors import RecipeError
+
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,23 +30,6 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Widths = Annotated[tuple[Count, ...], BeforeValidator(lambda v: tuple(v) if type(v) is list else v)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
-
-
-class RecipeError(ValueError):
-    """A parameter that cannot be used; one line says which, its value and what is allowed."""
-
-    def _render_traceback_(self) -> list[str]:  # IPython prints this in the traceback's place
-        return [f"RecipeError: {self}"]
-
-
-def _print_one_line(kind: type, error: BaseException, trace: object) -> None:
-    if issubclass(kind, RecipeError):
-        print(f"RecipeError: {error}", file=sys.stderr)
-    else:
-        _default_hook(kind, error, trace)
-
-
-_default_hook, sys.excepthook = sys.excepthook, _print_one_line
 
 
 def explain(error: ValidationError, allowed: list[str]) -> str:

@@ -18,8 +18,9 @@ from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
 from . import fingerprint
+from .errors import RecipeError
 from .experiment import Results, Study
-from .recipe import Recipe, RecipeError
+from .recipe import Recipe
 
 warnings.filterwarnings("ignore", message="QMCSampler is experimental")
 

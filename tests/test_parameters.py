@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from fmnist_keras.errors import RecipeError
 from fmnist_keras.notebook.parameters import NOTEBOOKS, check_parameters, defaults
-from fmnist_keras.recipe import RecipeError
 
 NOTEBOOK = "03_learning_rate"
 GOOD = {"seeds": [0, 1, 2], "learning_rates": [0.01, 1], "train_size": None, "storage": ""}

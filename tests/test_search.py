@@ -12,8 +12,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from fmnist_keras import training
+from fmnist_keras.errors import RecipeError
 from fmnist_keras.experiment import Study
-from fmnist_keras.recipe import RecipeError
 from fmnist_keras.search import EXPLORED, log_uniform, search
 
 BEST_RATE = 0.2

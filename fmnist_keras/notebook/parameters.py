@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import nbformat
 from pydantic import Field
 
-from ..recipe import Count, NotNegative, Positive, Rate, RecipeError, Seeds, check
+from ..errors import RecipeError
+from ..recipe import Count, NotNegative, Positive, Rate, Seeds, check
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 

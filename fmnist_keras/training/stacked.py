@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..backend import keras
+from ..models import CLASSES, PIXELS
 from ..provenance import cores
 from ..recipe import Recipe
 from . import single
@@ -47,13 +48,30 @@ def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
     """
     if not stackable(recipe):
         raise ValueError(f"model = {recipe.model!r} in {recipe.precision}: only a float32 'mlp'")
+    company = smallest_stack(recipe)
+    if len(seeds) < company:
+        return train_stacked(recipe, seeds * company)[: len(seeds)]
     keras.utils.clear_session()
-    parts = np.array_split(seeds, min(parallel_stacks(), len(seeds)))
+    parts = np.array_split(seeds, min(parallel_stacks(), len(seeds) // company))
     trainers = [StackTrainer(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
     with ThreadPoolExecutor(len(trainers)) as pool:
         for _ in range(recipe.epochs):
             list(pool.map(StackTrainer.train_epoch, trainers))
         return list(itertools.chain.from_iterable(pool.map(StackTrainer.runs, trainers)))
+
+
+SMALL_PRODUCT = 128 * 128
+"""Multiplications up to which TensorFlow's BatchMatMul treats one product in another way, with
+other rounding, than each of several (batch_matmul_op_impl.h, ``kMaxCostOuterParallelism``)."""
+
+
+def smallest_stack(recipe: Recipe) -> int:
+    """How many replicas a stack must have for each to round as in any other stack: one, or two
+    where the recipe has products small enough to be treated differently."""
+    batches = {recipe.batch_size, recipe.train_images % recipe.batch_size} - {0}
+    sizes = [PIXELS, *recipe.units, CLASSES]
+    products = [inputs * units for inputs, units in itertools.pairwise(sizes)]
+    return 2 if min(batches) * min(products) <= SMALL_PRODUCT else 1
 
 
 def parallel_stacks() -> int:
