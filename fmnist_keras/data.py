@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import UserError
+
 CLASS_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                "Bag", "Ankle boot")  # fmt: skip
 FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from packager to packager
@@ -26,7 +28,7 @@ PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
-class DataError(RuntimeError):
+class DataError(UserError, RuntimeError):
     """The data is missing, or is not Fashion-MNIST as published."""
 
 
@@ -85,13 +87,13 @@ def _read(source: str, folder: Path) -> Images:
 
 def _read_file(folder: Path, name: str) -> np.ndarray:
     """The array of one IDX file; raise a one-line DataError unless it is exactly as published."""
-    path = _find(folder, name) or folder / f"{name}.gz"
+    path = _find(folder, name)
     advice = f"copy it from Debian's package {PACKAGE}, or, in a cache, delete it and load again"
+    if path is None:  # a pipe, too: reading it would wait without end
+        raise DataError(f"{folder / name}.gz is missing or no regular file; {advice}")
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; {advice}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is truncated, not gzip or unreadable: {error}; {advice}") from None
     digest = hashlib.sha256(content).hexdigest()

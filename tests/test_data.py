@@ -1,6 +1,7 @@
 """The data is the published data or an error; splits and pixels are what their names say."""
 
 import gzip
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -117,6 +118,14 @@ def test_missing_file(chosen):
     path = chosen / f"{LABELS}.gz"
     path.unlink()
     assert_names(message(), path, "is missing")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_regular_file_is_not_waited_for(chosen, make):
+    path = chosen / f"{LABELS}.gz"
+    path.unlink()
+    make(path)
+    assert_names(message(), path, "no regular file")
 
 
 def test_truncated_gzip(chosen):
