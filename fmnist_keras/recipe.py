@@ -11,6 +11,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,12 +25,26 @@ from .errors import RecipeError
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOST_WEIGHTS, MOST_UPDATES = 10**8, 10**8
+"""What a run may cost at most: 400 MB of weights; at the fastest some days of updates."""
+
+
+def _in_float32(value: float) -> float:
+    if value and not 1e-30 <= value <= 1e30:
+        raise ValueError("must be from 1e-30 to 1e30, as float32 has room for")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_in_float32)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_float32)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Widths = Annotated[tuple[Count, ...], BeforeValidator(lambda v: tuple(v) if type(v) is list else v)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+Widths = Annotated[
+    tuple[Count, ...],
+    BeforeValidator(lambda v: tuple(v) if type(v) is list else v),
+    Field(max_length=100),
+]
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=1000)]
 
 
 def explain(error: ValidationError, allowed: list[str]) -> str:
@@ -40,8 +55,9 @@ def explain(error: ValidationError, allowed: list[str]) -> str:
         close = difflib.get_close_matches(name, allowed, n=1)
         hint = f"did you mean {close[0]}?" if close else "known names: " + ", ".join(allowed)
         return f"{name} = {value!r}: no parameter has this name; {hint}"
-    if problem["type"] == "value_error":  # raised by our own cross-field check, already complete
-        return str(problem["ctx"]["error"])
+    if problem["type"] == "value_error":  # from a check of ours: of a field, or of several
+        error = str(problem["ctx"]["error"])
+        return f"{name} = {value!r}: {error}" if name else error
     text = (
         problem["msg"]
         .replace("Input should be", "must be")
@@ -63,12 +79,24 @@ def check(kind: Any, name: str, value: Any) -> Any:
         raise RecipeError(f"{place} = {line.partition(' = ')[2]}") from None
 
 
+def distinct(name: str, values: Any) -> None:
+    """Raise RecipeError where a value stands in a list more than once."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise RecipeError(f"{name} = {values!r}: each value may stand there once")
+
+
 def check_seeds(seeds: list[int]) -> list[int]:
     """Return the seeds; raise RecipeError unless they are distinct integers, at least one."""
     seeds = check(Seeds, "seeds", list(seeds) if isinstance(seeds, tuple | range) else seeds)
-    if len(set(seeds)) < len(seeds):
-        raise RecipeError(f"seeds = {seeds!r}: each seed may stand there once")
+    distinct("seeds", seeds)
     return seeds
+
+
+def _one_line(name: str) -> str:
+    if len(name) > 100 or not name.isprintable():
+        raise ValueError("must be one line of at most 100 printable characters")
+    return name
 
 
 class Recipe(BaseModel):
@@ -80,7 +108,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    name: str = ""
+    name: Annotated[str, AfterValidator(_one_line)] = ""
 
     # data
     task: Literal["classify", "inpaint"] = "classify"
@@ -139,12 +167,12 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Recipe":
-        available = TRAIN_IMAGES - (self.val_size if self.validation in {"last", "random"} else 0)
-        if available < 1:
+        if self._available < 1:
             raise ValueError(f"val_size = {self.val_size}: must leave training images of 60000")
-        if self.train_size and self.train_size > available:
+        if self.train_size and self.train_size > self._available:
             raise ValueError(
-                f"train_size = {self.train_size}: only {available} images are left for training"
+                f"train_size = {self.train_size}: only {self._available} images are left for "
+                "training"
             )
         if self.batch_size > self.train_images:
             raise ValueError(
@@ -155,15 +183,44 @@ class Recipe(BaseModel):
             raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' takes one")
         if self.patience and self.validation == "none":
             raise ValueError(f"patience = {self.patience}: needs validation other than 'none'")
-        if self.convolutional and (self.l1 or self.l2 or self.weight_decay or self.dropout):
-            raise ValueError(
-                f"model = {self.model!r}: l1, l2, weight_decay and dropout are for 'mlp'"
-            )
         if self.convolutional and self.initializer == "torch":
             raise ValueError("initializer = 'torch': is for model = 'mlp'")
         if self.task == "inpaint" and self.model != "mlp":
             raise ValueError(f"model = {self.model!r}: the inpaint task is for 'mlp'")
+        for field, why in self._idle().items():
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"{field} = {getattr(self, field)!r}: {why}")
+        self._check_cost()
         return self
+
+    def _idle(self) -> dict[str, str]:
+        """Fields that would do nothing here, and why: a run has one recipe, not several."""
+        for_cnn, for_mlp = "is for the CNNs", "is for model = 'mlp'"
+        if self.convolutional:
+            mlp_only = ("units", "activation", "dropout", "l1", "l2", "weight_decay")
+            idle = dict.fromkeys(mlp_only, for_mlp)
+            if self.model != "vgg16":
+                idle["batch_norm"] = "is for 'mlp' and 'vgg16'"
+        else:
+            idle = {"width_multiplier": for_cnn}
+        if self.task == "classify":
+            idle["column"] = "is for task = 'inpaint'"
+        if not self.patience:
+            idle["min_delta"] = "needs patience"
+        return idle
+
+    def _check_cost(self) -> None:
+        sizes = [784, *self.units, 28]
+        weights = sum(a * b for a, b in itertools.pairwise(sizes))
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"units = {self.units!r}: makes {weights:,} weights; at most {MOST_WEIGHTS:,}"
+            )
+        if (updates := self.epochs * self.steps) > MOST_UPDATES:
+            raise ValueError(
+                f"epochs = {self.epochs}: makes {updates:,} weight updates; at most "
+                f"{MOST_UPDATES:,}"
+            )
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -183,28 +240,52 @@ class Recipe(BaseModel):
         for name, values in choices.items():
             if not isinstance(values, list | tuple) or not values:
                 raise RecipeError(f"{name} = {values!r}: must be a list of at least one value")
+            distinct(name, values)
         combinations = itertools.product(*choices.values())
         return [self.but(**dict(zip(choices, values, strict=True))) for values in combinations]
 
     @property
     def train_images(self) -> int:
         """How many images one epoch trains on."""
-        held_out = self.val_size if self.validation in {"last", "random"} else 0
-        return self.train_size or TRAIN_IMAGES - held_out
+        return self.train_size or self._available
+
+    @property
+    def _available(self) -> int:
+        """How many images validation leaves for training."""
+        return TRAIN_IMAGES - (self.val_size if self.validation in {"last", "random"} else 0)
+
+    @property
+    def _steps_of_a_pass(self) -> int:
+        return -(-self.train_images // self.batch_size)
 
     @property
     def steps(self) -> int:
         """Weight updates per epoch; the last batch of a pass over the images may be smaller."""
-        return self.steps_per_epoch or -(-self.train_images // self.batch_size)
+        return self.steps_per_epoch or self._steps_of_a_pass
 
     @property
     def key(self) -> str:
         """Twelve hex digits that identify the condition: all fields but ``name``, and what follows
-        from them here."""
-        fields = self.model_dump(mode="json", exclude={"name"})
+        from them here. Two recipes that say the same in two ways have one key."""
+        fields = self.model_dump(mode="json", exclude={"name"}) | self._plain()
         derived = [self.train_images, self.steps, self.convolutional]
         text = json.dumps([fields, derived], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _plain(self) -> dict[str, Any]:
+        """Fields whose value says no more than the default, with the default."""
+        same = {
+            "penalty": not (self.l1 or self.l2),
+            "val_size": self.validation in {"test", "none"},
+            "train_size": self.train_size == self._available,
+            "steps_per_epoch": self.steps_per_epoch == self._steps_of_a_pass,
+            "lr_step_size": (self.lr_step_size or 0) >= self.epochs,
+            **dict.fromkeys(("activation", "dropout", "batch_norm"), not self.units),
+        }
+        plain = {name: type(self).model_fields[name].default for name in same if same[name]}
+        if self.model == "vgg16" and self.batch_norm == "after":
+            plain["batch_norm"] = "before"
+        return plain
 
     @property
     def convolutional(self) -> bool:

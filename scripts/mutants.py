@@ -19,7 +19,9 @@ COPIED = ("fmnist_keras", "notebooks", "tests", "params", "reports", "scripts", 
           "pyproject.toml", "README.md", "Makefile")  # fmt: skip
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg"]
 NBVAL += ["-p", "tests.nbval_settings"]
-UNIT_TESTS = ["tests", "--ignore", "tests/test_scripts.py", "--ignore", "tests/test_notebooks.py"]
+UNIT_TESTS = [
+    f"tests/test_{name}.py" for name in ("data", "models", "recipe", "training", "stacked")
+]
 AT_ONCE = 2
 
 

@@ -72,13 +72,31 @@ def message(function, *args, **options):
         ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
         ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
         *(
-            ({"model": model, field: 0.1}, f"model = '{model}'", "are for 'mlp'")
-            for model, field in zip(
-                ("simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"),
-                ("l1", "l2", "weight_decay", "dropout"),
-                strict=True,
-            )
+            ({"model": model, field: value}, f"{field} = {value!r}", "is for model = 'mlp'")
+            for model in ("simple_cnn", "dropout_cnn", "deep_cnn", "vgg16")
+            for field, value in {
+                "l1": 0.1,
+                "l2": 0.1,
+                "weight_decay": 0.1,
+                "dropout": 0.1,
+                "units": (64,),
+                "activation": "relu",
+            }.items()
         ),
+        ({"model": "deep_cnn", "batch_norm": "before"}, "batch_norm = 'before'", "and 'vgg16'"),
+        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for the CNNs"),
+        ({"column": 13}, "column = 13", "is for task = 'inpaint'"),
+        ({"min_delta": 0.1}, "min_delta = 0.1", "needs patience"),
+        ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
+        ({"steps_per_epoch": 10**9}, "epochs = 50", "weight updates; at most 100,000,000"),
+        ({"units": (10**9,)}, "units = (1000000000,)", "812,000,000,000 weights; at most"),
+        ({"units": (20_000, 20_000)}, "units = (20000, 20000)", "weights; at most 100,000,000"),
+        ({"units": (1,) * 101}, f"units = {(1,) * 101}", "at most 100 items"),
+        ({"learning_rate": 1e308}, "learning_rate = 1e+308", "from 1e-30 to 1e30"),
+        ({"learning_rate": 1e-300}, "learning_rate = 1e-300", "from 1e-30 to 1e30"),
+        ({"l2": 1e308}, "l2 = 1e+308", "from 1e-30 to 1e30"),
+        ({"name": "two\nlines"}, "name = 'two\\nlines'", "must be one line"),
+        ({"name": "x" * 101}, f"name = '{'x' * 101}'", "at most 100"),
     ],
 )
 def test_errors_name_parameter_value_and_what_is_allowed(fields, start, allowed):
@@ -112,7 +130,8 @@ def test_what_is_just_allowed(fields):
     ("seeds", "start"),
     [
         ([], "seeds = []"),
-        ([3, 1, 3], "seeds = [3, 1, 3]: each seed"),
+        ([3, 1, 3], "seeds = [3, 1, 3]: each value"),
+        (list(range(1001)), "seeds = [0, 1,"),
         ([0, -1], "seeds[1] = -1"),
         ([1.5], "seeds[0] = 1.5"),
         (["1"], "seeds[0] = '1'"),
@@ -158,6 +177,7 @@ def test_grid_is_a_product_in_order():
         ({"learning_rate": [0.1, "1e-3"]}, "learning_rate = '1e-3': must be a number"),
         ({"learning_rat": [0.1]}, "learning_rat = 0.1: no parameter has this name"),
         ({"optimizer": ["sgd", "adam"], "momentum": [0.9]}, "momentum = 0.9: only"),
+        ({"learning_rate": [0.1, 0.2, 0.1]}, "learning_rate = [0.1, 0.2, 0.1]: each value may"),
     ],
 )
 def test_grid_validates(choices, start):
@@ -211,10 +231,35 @@ def test_the_key_ignores_the_name_and_how_a_value_was_written():
     assert Recipe(learning_rate=1).key == Recipe(learning_rate=1.0).key
 
 
+NEEDS = {
+    "column": {"task": "inpaint"}, "width_multiplier": {"model": "vgg16"}, "penalty": {"l1": 0.1},
+    "min_delta": {"patience": 3},
+}  # fmt: skip
+"""What a field needs to do anything."""
+
+
 def test_the_key_changes_with_every_other_field():
     assert set(OTHER) == set(Recipe.model_fields) - {"name"}
-    keys = {Recipe(**{field: value}).key for field, value in OTHER.items()}
-    assert len(keys | {Recipe().key}) == len(OTHER) + 1
+    for field, value in OTHER.items():
+        base = Recipe(**NEEDS.get(field, {}))
+        assert base.but(**{field: value}).key != base.key, field
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"penalty": "all"}, {}),
+        ({"validation": "none", "val_size": 500}, {"validation": "none"}),
+        ({"validation": "test", "val_size": 500}, {"validation": "test"}),
+        ({"train_size": 54_000}, {}),
+        ({"steps_per_epoch": 422}, {}),
+        ({"lr_step_size": 50}, {}),
+        ({"units": (), "activation": "relu", "dropout": 0.5, "batch_norm": "after"}, {"units": ()}),
+        ({"model": "vgg16", "batch_norm": "after"}, {"model": "vgg16", "batch_norm": "before"}),
+    ],
+)
+def test_what_is_said_in_two_ways_is_trained_once(one, other):
+    assert Recipe(**one).key == Recipe(**other).key
 
 
 # The published rows
