@@ -39,6 +39,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_in
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_float32)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Trials = Annotated[int, Field(ge=1, le=10_000)]
 Widths = Annotated[
     tuple[Count, ...],
     BeforeValidator(lambda v: tuple(v) if type(v) is list else v),
@@ -50,23 +51,29 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=
 def explain(error: ValidationError, allowed: list[str]) -> str:
     """One line for the first problem that pydantic found."""
     problem = error.errors()[0]
-    name, value = ".".join(map(str, problem["loc"])), problem["input"]
+    name = ".".join(map(str, problem["loc"]))
+    if not name:  # a check of several fields, whose text is complete
+        return str(problem["ctx"]["error"])
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(name, allowed, n=1)
         hint = f"did you mean {close[0]}?" if close else "known names: " + ", ".join(allowed)
-        return f"{name} = {value!r}: no parameter has this name; {hint}"
-    if problem["type"] == "value_error":  # from a check of ours: of a field, or of several
-        error = str(problem["ctx"]["error"])
-        return f"{name} = {value!r}: {error}" if name else error
+        return f"{name} = {problem['input']!r}: no parameter has this name; {hint}"
+    return f"{name} = {problem['input']!r}: {_allowed(problem)}"
+
+
+def _allowed(problem: dict) -> str:
+    """What a value must be, by pydantic or by a check of ours."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     text = (
         problem["msg"]
         .replace("Input should be", "must be")
         .replace("a valid integer", "an integer")
         .replace("a valid", "a")
     )
-    if isinstance(value, str) and problem["type"] in {"float_type", "int_type"}:
+    if isinstance(problem["input"], str) and problem["type"] in {"float_type", "int_type"}:
         text += " (this is a string; YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
-    return f"{name} = {value!r}: {text}"
+    return text
 
 
 def check(kind: Any, name: str, value: Any) -> Any:
@@ -74,9 +81,10 @@ def check(kind: Any, name: str, value: Any) -> Any:
     try:
         return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
-        line = explain(error, [])
-        place = f"{name}[{line.partition(' = ')[0]}]" if error.errors()[0]["loc"] else name
-        raise RecipeError(f"{place} = {line.partition(' = ')[2]}") from None
+        problem = error.errors()[0]
+        place = f"[{'.'.join(map(str, problem['loc']))}]" if problem["loc"] else ""
+        line = f"{name}{place} = {problem['input']!r}: {_allowed(problem)}"
+        raise RecipeError(line) from None
 
 
 def distinct(name: str, values: Any) -> None:

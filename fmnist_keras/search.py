@@ -9,6 +9,7 @@ import hashlib
 import json
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -20,7 +21,7 @@ from optuna.trial import FrozenTrial, create_trial
 from . import fingerprint
 from .errors import RecipeError
 from .experiment import Results, Study
-from .recipe import Recipe
+from .recipe import Positive, Recipe, Trials, check, check_seeds
 
 warnings.filterwarnings("ignore", message="QMCSampler is experimental")
 
@@ -79,7 +80,11 @@ class Search:
 
 
 def log_uniform(low: float, high: float) -> FloatDistribution:
-    """A search range on a log scale."""
+    """A search range on a log scale. Raises RecipeError unless 0 < low < high, both finite."""
+    for name, value in {"low": low, "high": high}.items():
+        check(Positive, name, value)
+    if not low < high:
+        raise RecipeError(f"low = {low!r}: must be less than high = {high!r}")
     return FloatDistribution(low, high, log=True)
 
 
@@ -95,11 +100,15 @@ def search(
     ``space``, one distribution per recipe field, by a mean over ``seeds`` (None: the study's).
 
     ``sampler``: "tpe" (eight trials explore, the rest exploits) or "random", its yardstick.
-    Asking for more trials later adds to the ones there are.
+    Asking for more trials later adds to the ones there are. Raises RecipeError for a bad argument.
     """
-    if sampler not in ("tpe", "random"):
-        raise RecipeError(f"sampler = {sampler!r}: must be 'tpe' or 'random'")
-    seeds = study.seeds if seeds is None else seeds
+    check(Literal["tpe", "random"], "sampler", sampler)
+    check(Trials, "trials", trials)
+    if unknown := [name for name in space if name not in Recipe.model_fields]:
+        raise RecipeError(f"{unknown[0]} = {space[unknown[0]]!r}: no parameter has this name")
+    if not space:
+        raise RecipeError("space = {}: must hold at least one parameter with its range")
+    seeds = study.seeds if seeds is None else check_seeds(seeds)
     found = _open(study, base, seeds, sampler, space)
     results = None
     for number in range(trials):

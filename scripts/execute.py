@@ -102,16 +102,40 @@ def parameters(profile: str, study: str) -> dict:
         return given
     import yaml
 
+    from fmnist_keras.errors import RecipeError
+    from fmnist_keras.notebook.parameters import check_parameters
+
     name = path.relative_to(ROOT)
     try:
-        content = yaml.safe_load(path.read_bytes())
+        content = yaml.load(path.read_bytes(), distinct_keys(yaml.SafeLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise Refused(f"{name}{place}: is not valid YAML") from error
-    if not isinstance(content, dict):
+        what = error.problem if isinstance(error, yaml.constructor.ConstructorError) else ""
+        raise Refused(f"{name}{place}: {what or 'is not valid YAML'}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise Refused(f"{name}: must consist of lines `name: value`")
+    try:
+        check_parameters(study, content)
+    except RecipeError as error:
+        raise Refused(f"{name}: {error}") from None
     return given | content
+
+
+def distinct_keys(loader: type) -> type:
+    """A YAML loader that refuses a name which stands there twice: the last would count silently."""
+    from yaml.constructor import ConstructorError
+
+    class DistinctKeys(loader):
+        def construct_mapping(self, node, deep=False):
+            seen = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return DistinctKeys
 
 
 def run(notebook: Path, given: dict):

@@ -19,9 +19,8 @@ COPIED = ("fmnist_keras", "notebooks", "tests", "params", "reports", "scripts", 
           "pyproject.toml", "README.md", "Makefile")  # fmt: skip
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg"]
 NBVAL += ["-p", "tests.nbval_settings"]
-UNIT_TESTS = [
-    f"tests/test_{name}.py" for name in ("data", "models", "recipe", "training", "stacked")
-]
+ARITHMETIC = ("data", "models", "recipe", "training", "stacked")
+UNIT_TESTS = [f"tests/test_{name}.py" for name in ARITHMETIC]
 AT_ONCE = 2
 
 

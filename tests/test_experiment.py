@@ -151,6 +151,14 @@ def test_nothing_to_run_is_an_error():
         study.run(Recipe(), seeds=[])
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "two\nlines", "x" * 101, "-x", 3])
+def test_a_name_is_no_path(name, results_folder):
+    with pytest.raises(RecipeError, match="name = ") as caught:
+        Study(name, seeds=[0])
+    assert "\n" not in str(caught.value)
+    assert not results_folder.exists()
+
+
 def test_a_diagnostic_adds_columns_and_is_stored(trained, cnn):
     def images(model, arrays):
         return {"images": len(arrays.train), "parts": sorted(arrays.parts)}

@@ -62,6 +62,10 @@ def test_good_values_pass():
         ("search_range", [0.1], "search_range = [0.1]", "at least 2"),
         ("search_range", [0.1, 0.2, 0.3], "search_range = [0.1, 0.2, 0.3]", "at most 2"),
         ("storage", None, "storage = None", "string"),
+        ("trials", 10**9, "trials = 1000000000", "less than or equal to 10000"),
+        ("learning_rates", [1e308], "learning_rates[0] = 1e+308", "from 1e-30 to 1e30"),
+        ("EPOCHS", 3, "EPOCHS = 3", "no such parameter"),
+        ("_epochs", 3, "_epochs = 3", "no such parameter"),
     ],
 )
 def test_errors_name_parameter_value_and_what_is_allowed(name, value, start, allowed):
@@ -82,6 +86,8 @@ def namespace(**values):
 def test_only_plain_values_count_as_parameters():
     check_parameters(NOTEBOOK, namespace())
     assert message(namespace(learning_rate=[0.1])).startswith("learning_rate = [0.1]: ")
+    assert message(namespace(EPOCHS=3)).startswith("EPOCHS = 3: ")
+    assert message(namespace(_epochs=3)).startswith("_epochs = 3: ")
 
 
 def test_a_cell_run_again_does_not_mind_the_studys_own_variables():

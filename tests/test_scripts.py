@@ -120,6 +120,12 @@ def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project):
     ("source", "parameters", "words"),
     [("import os; os.kill(os.getpid(), 9)", "epochs: 1", "its kernel died"),
      ("1", "- 1", "params/quick/02_baseline.yaml: must consist of lines `name: value`"),
+     ("1", "epochs: 0", "params/quick/02_baseline.yaml: epochs = 0: must be greater than or equal"),
+     ("1", "epoch: 1", "params/quick/02_baseline.yaml: epoch = 1: 02_baseline has no such"),
+     ("1", "EPOCHS: 1", "params/quick/02_baseline.yaml: EPOCHS = 1: 02_baseline has no such"),
+     ("1", "_epochs: 1", "params/quick/02_baseline.yaml: _epochs = 1: 02_baseline has no such"),
+     ("1", "1: 1", "params/quick/02_baseline.yaml: must consist of lines `name: value`"),
+     ("1", "epochs: 1\nepochs: 2", "params/quick/02_baseline.yaml, line 2: epochs stands twice"),
      ("1", "a: 1\nb: ]", "params/quick/02_baseline.yaml, line 2: is not valid YAML"),
      (None, "epochs: 1", "notebooks/02_baseline.ipynb does not exist")],
 )  # fmt: skip
@@ -146,11 +152,11 @@ def test_an_interrupt_ends_the_kernel_and_leaves_nothing(project, number):
 
 
 def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(project):
-    project.notebook("01_data", "1 / epochs")
+    project.notebook("01_data", "1 / (images_shown - 1)")
     project.notebook("02_baseline", "import os; os.kill(os.getppid(), 9)")  # the whole execution
     project.notebook("03_learning_rate", "1")
     project.notebook("14_summary", "print(profile)")
-    project.parameters("01_data", "epochs: 0")
+    project.parameters("01_data", "images_shown: 1")
     code, lines = project.run("make", "all", "JOBS=1")
     division = "ZeroDivisionError: division by zero (full log: .stamps/quick/01_data.log)"
     assert (code, len(lines)) == (2, 8), "one line is make's own"
@@ -158,7 +164,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     assert lines[3:5] == ["02_baseline failed: Killed", "03_learning_rate started"]
     assert lines[5].startswith("03_learning_rate done in 0:")
     assert lines[6] == "failed: 01_data, 02_baseline; not made: 14_summary"
-    project.parameters("01_data", "epochs: 2")
+    project.parameters("01_data", "images_shown: 2")
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "all")
     assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "14_summary"}

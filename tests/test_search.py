@@ -46,6 +46,46 @@ def test_a_log_range():
     assert RANGE["learning_rate"] == optuna.distributions.FloatDistribution(1e-3, 100.0, log=True)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "start"),
+    [
+        (math.nan, 1, "low = nan: must be a finite number"),
+        (0.1, math.inf, "high = inf: must be a finite number"),
+        (0, 1, "low = 0: must be greater than 0"),
+        (-1, 1, "low = -1: must be greater than 0"),
+        ("0.1", 1, "low = '0.1': must be a number"),
+        (1, 0.1, "low = 1: must be less than high = 0.1"),
+        (1, 1, "low = 1: must be less than high = 1"),
+        (0.1, 1e308, "high = 1e+308: must be from 1e-30 to 1e30"),
+    ],
+)
+def test_a_range_that_is_none(low, high, start):
+    with pytest.raises(RecipeError) as caught:
+        log_uniform(low, high)
+    assert str(caught.value).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("options", "start"),
+    [
+        ({"trials": 0}, "trials = 0: must be greater than or equal to 1"),
+        ({"trials": 10**9}, "trials = 1000000000: must be less than or equal to 10000"),
+        ({"seeds": [0, 0]}, "seeds = [0, 0]: each value may stand there once"),
+        ({"seeds": []}, "seeds = []"),
+        ({"sampler": "grid"}, "sampler = 'grid': must be 'tpe' or 'random'"),
+        ({"learning_rate": None}, "space = {}: must hold at least one"),
+        ({"learning_rat": log_uniform(0.1, 1)}, "learning_rat = FloatDistribution"),
+    ],
+)
+def test_a_search_that_cannot_be(trained, small, options, start):
+    arguments = {"trials": 3, **RANGE, **options}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    with pytest.raises(RecipeError) as caught:
+        search(Study("wrong", seeds=[0]), small, **arguments)
+    assert str(caught.value).startswith(start)
+    assert trained == []
+
+
 def test_it_explores_the_whole_range_and_then_closes_in(trained, small):
     found = search(Study("closes in", seeds=[0]), small, 24, **RANGE)
     logs = sorted(math.log10(rate) for rate in tried(found)[:EXPLORED])

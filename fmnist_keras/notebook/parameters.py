@@ -8,10 +8,11 @@ import nbformat
 from pydantic import Field
 
 from ..errors import RecipeError
-from ..recipe import Count, NotNegative, Positive, Rate, Seeds, check
+from ..recipe import TEST_IMAGES, Count, NotNegative, Positive, Rate, Seeds, Trials, check
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
+Images = Annotated[int, Field(ge=1, le=TEST_IMAGES)]
 Counts = Annotated[list[Count], Field(min_length=1)]
 Positives = Annotated[list[Positive], Field(min_length=1)]
 Range = Annotated[list[Positive], Field(min_length=2, max_length=2)]
@@ -19,7 +20,7 @@ Range = Annotated[list[Positive], Field(min_length=2, max_length=2)]
 KINDS = {
     "profile": Literal["smoke", "quick", "paper"],
     "storage": str,
-    "images_shown": Count,
+    "images_shown": Images,
     "seeds": Seeds,
     "cnn_seeds": Seeds,
     "search_seeds": Seeds,
@@ -50,11 +51,11 @@ KINDS = {
     "min_delta": NotNegative,
     "column": Annotated[int, Field(ge=1, le=26)],
     "scale": Literal["unit", "symmetric"],
-    "inpainted_images": Count,
+    "inpainted_images": Images,
     "csv_path": str,
     "updates": Count,
     "search_images": Count,
-    "trials": Count,
+    "trials": Trials,
     "target_accuracy": Annotated[float, Field(gt=0, lt=1)],
     "vgg_width_multiplier": Positive,
     "precision": Literal["auto", "float32", "bfloat16"],
@@ -86,11 +87,7 @@ def check_parameters(notebook: str, values: dict[str, Any]) -> None:
     looks at the parameters alone, since the study's own variables are there by then.
     """
     allowed = defaults(notebook)
-    given = {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, _PLAIN) and name.islower() and not name.startswith("_")
-    }
+    given = _given(values, allowed) if "__name__" in values else values
     for name in given if _CHECKED not in values else ():
         if name not in allowed:
             known = ", ".join(allowed)
@@ -101,3 +98,15 @@ def check_parameters(notebook: str, values: dict[str, Any]) -> None:
         check(KINDS[name], name, given.get(name, default))
     if "__name__" in values:
         values[_CHECKED] = True
+
+
+def _given(values: dict[str, Any], allowed: dict) -> dict[str, Any]:
+    """Of a notebook's ``globals()`` those that are, or were meant to be, parameters: plain values,
+    but not what IPython and imports put there (names in capitals or with an underscore) unless
+    they are like a parameter's."""
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, _PLAIN)
+        and (name.strip("_").lower() in allowed or (name.islower() and not name.startswith("_")))
+    }
