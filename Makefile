@@ -37,6 +37,9 @@ export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 ifneq ($(value STORAGE),)
 export FMNIST_STORAGE := $(value STORAGE)
 endif
+# The driver of PostgreSQL is installed once something needs it.
+DRIVER := .venv/postgresql
+NEEDED := $(if $(filter postgres%,$(value FMNIST_STORAGE)),$(DRIVER))
 # REUSE=1 keeps finished runs of older code; the reports then show their fingerprint.
 ifneq ($(REUSE),)
 export FMNIST_REUSE := 1
@@ -55,13 +58,14 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: all help test lab dashboard smoke references mutants readme bench announce-bench clean
+.PHONY: all help test lab dashboard smoke repair references mutants readme bench announce-bench clean
+.PHONY: test-distributed
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
 
-all: $(VENV)/ready .stamps/data ## set up, then re-execute every study that is not up to date (PROFILE=quick)
+all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date (PROFILE=quick)
 	+@$(call execute,$(JOBS),$(NOTEBOOKS))
 	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
 
@@ -73,14 +77,20 @@ test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every not
 	OMP_NUM_THREADS=4 FMNIST_RESULTS=$$results \
 	  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(NBVAL) tests notebooks
 
-lab: $(VENV)/ready .stamps/data ## open the notebooks in JupyterLab
+test-distributed: $(VENV)/ready .stamps/data $(DRIVER) ## several workers, kills and restarts, with a PostgreSQL of its own
+	$(BIN)/python -m pytest -m distributed -rs tests/test_distributed.py
+
+lab: $(VENV)/ready .stamps/data $(NEEDED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-dashboard: $(VENV)/ready ## browse all runs in Optuna's dashboard, in the web browser (PORT=8080)
+dashboard: $(VENV)/ready $(NEEDED) ## browse all runs in Optuna's dashboard, in the web browser (PORT=8080)
 	@$(BIN)/python scripts/dashboard.py $(PORT)
 
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
+
+repair: $(VENV)/ready ## keep what is whole in damaged journal files of results/
+	@$(BIN)/python scripts/repair.py
 
 references: $(VENV)/ready .stamps/data ## store anew what the checks compare with (PROFILE=smoke or quick)
 	$(BIN)/python scripts/references.py $(PROFILE)
@@ -111,6 +121,10 @@ $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 	$(@D)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+$(DRIVER): requirements-postgresql.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet -r $<
+	@touch $@
+
 .stamps/data: $(VENV)/ready
 	@mkdir -p $(@D)
 	$(BIN)/python scripts/fetch_data.py
@@ -129,7 +143,7 @@ $(STAMPS)/14_summary: $(patsubst %,$(STAMPS)/%,$(filter-out 14_summary,$(NOTEBOO
 # Each study under its name, alone; the summary brings all of them.
 define study
 .PHONY: $(2)
-$(2): $(VENV)/ready .stamps/data
+$(2): $(VENV)/ready .stamps/data $(NEEDED)
 	+@$$(call execute,$(3))
 	@echo "reports/$(PROFILE)/$(1).html is up to date (.ipynb beside it)"
 endef

@@ -206,9 +206,15 @@ def reason(error: Exception) -> str:
     name = getattr(error, "ename", type(error).__name__)
     if name == "DeadKernelError":
         return "its kernel died, perhaps for want of memory"
+    if isinstance(error, OSError) and error.filename:
+        where = f"{error.filename}: {error.strerror}"
+        return f"{where}; free space or make it writable, and the same command goes on"
     text = getattr(error, "evalue", str(error)).strip().partition("\n")[0]
     return text if isinstance(error, Refused) else f"{name}: {text}".removesuffix(": ")
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except OSError as error:  # not even the log could be opened
+        sys.exit(f"{sys.argv[-1]} failed: {reason(error)}")

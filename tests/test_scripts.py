@@ -138,6 +138,31 @@ def test_what_is_no_exception_is_one_line_too(project, source, parameters, words
     assert lines[1].startswith(f"02_baseline failed: {words}")
 
 
+@pytest.mark.parametrize("occupied", ["reports", ".stamps/quick"])
+def test_a_file_in_the_place_of_a_folder_is_one_line(project, occupied):
+    project.notebook("02_baseline", "1")
+    (project.folder / occupied).write_text("")
+    code, lines = project.execute("02_baseline")
+    assert code == 1
+    assert lines[-1].startswith("02_baseline failed: ")
+    assert f"{project.folder / occupied}" in lines[-1]
+    assert "and the same command goes on" in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize("by", ["switch", "environment"])
+def test_the_storage_is_what_was_typed(project, by):
+    url = "sqlite:///pa$$word$x%20.db"
+    project.notebook(
+        "02_baseline", "import os; open('seen', 'w').write(os.environ['FMNIST_STORAGE'])"
+    )
+    if by == "environment":
+        project.env["FMNIST_STORAGE"] = url
+    code, _ = project.run("make", "baseline", *[f"STORAGE={url}"] * (by == "switch"))
+    assert code == 0
+    assert (project.folder / "seen").read_text() == url
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_kernel_and_leaves_nothing(project, number):
     project.notebook("02_baseline", WAIT)
