@@ -9,6 +9,7 @@ report appears only once its notebook has run through; until then an older one s
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -171,6 +172,10 @@ def render(notebook, study: str) -> tuple[str, str]:
             cell.id = "injected-parameters"
         if cell.cell_type == "code":
             cell.outputs = whole_streams(cell.outputs)
+            for output in cell.outputs:
+                if "text/plain" in output.get("data", {}):  # an object's place in memory
+                    text = output.data["text/plain"]
+                    output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
     page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": study}})
     return nbformat.writes(notebook).rstrip("\n") + "\n", page
 

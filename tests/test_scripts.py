@@ -88,7 +88,8 @@ def test_the_same_outputs_give_the_same_bytes(project):
         "import random, sys, time\n"
         "for i in range(4):\n"
         "    print(epochs, flush=True); time.sleep(random.random() / 2)\n"
-        "    print('warned', file=sys.stderr, flush=True)",
+        "    print('warned', file=sys.stderr, flush=True)\n"
+        "object()",  # shown with its place in memory
     )
     project.parameters("02_baseline", "epochs: 7")
     report, reports = project.reports / "02_baseline.ipynb", []
@@ -96,7 +97,8 @@ def test_the_same_outputs_give_the_same_bytes(project):
         assert project.execute("02_baseline") == (0, ["02_baseline started", "02_baseline done"])
         reports.append(report.read_bytes())
     assert reports[0] == reports[1]
-    outputs = nbformat.read(report, as_version=4).cells[-1].outputs
+    *outputs, shown = nbformat.read(report, as_version=4).cells[-1].outputs
+    assert shown.data["text/plain"] == "<object>"
     assert [(output.name, output.text) for output in outputs] == [
         ("stdout", "7\n" * 4), ("stderr", "warned\n" * 4),
     ]  # fmt: skip
