@@ -19,9 +19,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from . import fingerprint, provenance
+from .checks import check_seeds
 from .errors import RecipeError, StorageError
 from .progress import Progress
-from .recipe import Recipe, check_seeds
+from .recipe import Recipe
 from .storage import open_storage
 from .worker import Watch, Worker
 

@@ -19,9 +19,10 @@ from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 
 from . import fingerprint
+from .checks import Positive, Trials, check, check_seeds
 from .errors import RecipeError
 from .experiment import Results, Study
-from .recipe import Positive, Recipe, Trials, check, check_seeds
+from .recipe import Recipe
 
 warnings.filterwarnings("ignore", message="QMCSampler is experimental")
 

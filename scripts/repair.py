@@ -15,7 +15,8 @@ import optuna
 from optuna.trial import create_trial
 
 from fmnist_keras.errors import StorageError
-from fmnist_keras.storage import entry, open_journal, results_folder
+from fmnist_keras.journal import entry, open_journal
+from fmnist_keras.storage import results_folder
 
 
 def runs_in(path: Path) -> tuple[dict[str, dict], list[int]]:

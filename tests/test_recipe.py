@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from fmnist_keras.checks import check_seeds
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.protocols import ARCHITECTURES, KERAS_STUDY
-from fmnist_keras.recipe import Recipe, check_seeds
+from fmnist_keras.recipe import Recipe
 
 OTHER = dict(
     task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,

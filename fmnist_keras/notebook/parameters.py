@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import nbformat
 from pydantic import Field
 
+from ..checks import Count, NotNegative, Positive, Rate, Seeds, Trials, check
 from ..errors import RecipeError
-from ..recipe import TEST_IMAGES, Count, NotNegative, Positive, Rate, Seeds, Trials, check
+from ..recipe import TEST_IMAGES
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
