@@ -59,3 +59,16 @@ def test_other_parameters_have_nothing_to_be_compared_with(runs, capsys, change)
     assert lines[0].startswith("0 of ")
     assert "not stored" in lines[1]
     assert len(lines) == 2
+
+
+def test_where_rounding_grows_at_once_only_what_is_averaged_counts(runs, capsys, monkeypatch):
+    steep = runs[:3].assign(
+        batch_norm="after", running_loss=[0.60, 0.61, 0.62], running_accuracy=0.7,
+        train_images=3_000, parameters=9_000,
+    )  # fmt: skip
+    monkeypatch.setenv("FMNIST_UPDATE_EXPECTED", "smoke")
+    compare_with_expected("02_baseline", steep)
+    monkeypatch.delenv("FMNIST_UPDATE_EXPECTED")
+    assert printed(capsys, steep.assign(test_accuracy=0.1)) == ["4 of 4 numbers as expected"]
+    assert printed(capsys, steep.assign(running_loss=0.65))[0] == "4 of 4 numbers as expected"
+    assert printed(capsys, steep.assign(running_loss=0.75))[0] == "3 of 4 numbers as expected"
