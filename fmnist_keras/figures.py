@@ -10,6 +10,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .evidence.claims import shown
+from .evidence.statistics import half_width_of_new_run
+
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
 LABELS = {
@@ -132,4 +135,70 @@ def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int =
         axes.flat[number].imshow(picture, cmap="gray_r", vmin=low, vmax=high)
         if titles is not None:
             axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
+    return figure
+
+
+def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure:
+    """One panel per metric, value against epoch: a thin line for each seed, with a dot where it
+    stopped, so that no mean is over those seeds alone that still train."""
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(PANEL[0] * len(metrics), PANEL[1]), squeeze=False
+    )
+    for metric, axis in zip(metrics, axes[0], strict=True):
+        part = frame[frame["metric"] == metric]
+        lines = dict(x="epoch", y="value", hue=color, hue_order=list(dict.fromkeys(frame[color])))
+        sns.lineplot(
+            part, **lines, units="seed", estimator=None, linewidth=0.8, ax=axis,
+            legend=axis is axes[0, -1],
+        )  # fmt: skip
+        last = part.loc[part.groupby([color, "seed"], sort=False)["epoch"].idxmax()]
+        sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
+        axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
+    return figure
+
+
+def specification(
+    runs: pd.DataFrame, y: str, choices: list[str], published: float, title: str = ""
+) -> Figure:
+    """All readings of one published value, sorted: above, each one's mean, its seeds as faint dots
+    and the 95 % interval of a new run, beside the published value as a line; below, which of the
+    ``choices`` (columns of runs) each makes."""
+    told_apart = pd.Series(
+        [tuple(map(shown, values)) for values in runs[choices].itertuples(index=False)],
+        index=runs.index,
+    )
+    readings = [
+        (choice, runs.loc[rows, y])
+        for choice, rows in told_apart.groupby(told_apart).groups.items()
+    ]
+    readings.sort(key=lambda reading: reading[1].mean())
+    options = [
+        (number, value)
+        for number in range(len(choices))
+        for value in dict.fromkeys(choice[number] for choice in told_apart)
+    ]
+    figure, (above, below) = plt.subplots(
+        2, 1, sharex=True, figsize=(9, PANEL[1] + 0.2 * len(options)),
+        height_ratios=[PANEL[1], 0.2 * len(options)],
+    )  # fmt: skip
+    for place, (choice, values) in enumerate(readings):
+        half = half_width_of_new_run(values.std(), len(values))
+        above.errorbar(
+            place, values.mean(), half, color="C0", marker="o", markersize=4, linewidth=1
+        )
+        above.plot([place] * len(values), values, ".", color="C0", alpha=0.4, markersize=3)
+        for row, (number, value) in enumerate(options):
+            made = choice[number] == value
+            below.plot(place, row, "o", color="C0" if made else "0.85", markersize=4)
+    above.axhline(published, color="C3", linewidth=1.2, label="published")
+    seen = np.append(runs[y][np.isfinite(runs[y])], published)
+    above.set_ylim(*(np.array([seen.min(), seen.max()]) + np.ptp(seen) * np.array([-0.08, 0.08])))
+    above.set(ylabel=LABELS.get(y, y.replace("_", " ")), title=title)
+    above.legend(fontsize="small")
+    names = [f"{choices[number].replace('_', ' ')} {value}" for number, value in options]
+    below.set_yticks(range(len(options)), names, fontsize="small")
+    below.set(ylim=(len(options) - 0.5, -0.5), xticks=[], xlabel="readings, sorted")
+    below.grid(False)
     return figure

@@ -1,28 +1,47 @@
-"""Put the reports' headline table and figure into README.md."""
+"""Put the reports' headline (findings, table and tally) and the summary's figure into README.md."""
 
 import base64
 import re
 
 import nbformat
 
+from fmnist_keras.evidence import published, sentence
+from fmnist_keras.evidence.verdicts import WORDS
 from fmnist_keras.notebook.tables import ROOT, collect
+
+FINDINGS = ("K-C05", "K-C28", "M-C15 fair", "P-C13", "X-C07")
+"""Ids of the decided claims that README shows as sentences."""
+FIGURE_CELL = "14-07"  # of the summary: every number as a distance
 
 
 def headline(profile: str) -> str:
-    """The README's table, as Markdown: the architectures of table 6.1 by test accuracy, and how
-    many of all collected numbers got which verdict."""
-    rows = collect(profile)
-    part = rows[rows["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
-    columns = ["condition", "published", "measured", "n", "one new run", "verdict", "protocol"]
+    """README's first screen, as Markdown: some findings, the architectures of table 6.1 by test
+    accuracy, and how many published numbers and claims got which verdict."""
+    numbers, claims = collect(profile, "numbers"), collect(profile, "claims")
+    by_id = claims.drop_duplicates("id").set_index("id", drop=False)
+    findings = [
+        f"- {sentence(by_id.loc[name])} *({name})*" for name in FINDINGS if name in by_id.index
+    ]
+    part = numbers[numbers["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
+    columns = ["condition", "published", "measured", "n", "distance", "verdict"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]
+    once = numbers[[published()[name].same_as is None for name in numbers["id"]]]
+    own = claims[claims["kind"] == "R"]
+    tallies = [
+        f"{len(once)} published numbers: {_tally(once)}.",
+        f"{len(own)} claims of the sources about their own results: {_tally(own)}.",
+    ]
+    return "\n".join([*findings, "", *lines, "", *tallies])
+
+
+def _tally(rows) -> str:
     counts = rows["verdict"].value_counts()
-    total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return "\n".join([*lines, "", f"All {len(rows)} published numbers and facts: {total}."])
+    return ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
 
 
 def update_readme(profile: str = "quick") -> None:
-    """Write the headline table into README.md, between its markers, and the summary's figure into
+    """Write the headline into README.md, between its markers, and the summary's figure into
     ``reports/<profile>/headline.png``."""
     readme, folder = ROOT / "README.md", ROOT / "reports" / profile
     marked = re.compile(r"(<!-- headline -->\n).*?(<!-- end -->)", re.S)
@@ -30,8 +49,8 @@ def update_readme(profile: str = "quick") -> None:
     readme.write_text(text)
     for cell in nbformat.read(folder / "14_summary.ipynb", as_version=4).cells:
         for output in cell.get("outputs", []):
-            if picture := output.get("data", {}).get("image/png"):
-                (folder / "headline.png").write_bytes(base64.b64decode(picture))
+            if cell.id == FIGURE_CELL and "image/png" in output.get("data", {}):
+                (folder / "headline.png").write_bytes(base64.b64decode(output.data["image/png"]))
 
 
 if __name__ == "__main__":

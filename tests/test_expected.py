@@ -72,3 +72,17 @@ def test_where_rounding_grows_at_once_only_what_is_averaged_counts(runs, capsys,
     assert printed(capsys, steep.assign(test_accuracy=0.1)) == ["4 of 4 numbers as expected"]
     assert printed(capsys, steep.assign(running_loss=0.65))[0] == "4 of 4 numbers as expected"
     assert printed(capsys, steep.assign(running_loss=0.75))[0] == "3 of 4 numbers as expected"
+
+
+def test_tolerances_grow_by_what_other_rounding_does(runs, capsys, monkeypatch):
+    def moved(change):
+        first = runs["recipe"] == "aaa"
+        return runs.assign(test_accuracy=runs["test_accuracy"] + change * first)
+
+    assert printed(capsys, moved(0.02))[0] == "3 of 4 numbers as expected"
+    monkeypatch.setenv("FMNIST_UPDATE_EXPECTED", "smoke")
+    monkeypatch.setenv("FMNIST_OTHER_ROUNDING", "1")
+    compare_with_expected("02_baseline", moved(0.02))
+    monkeypatch.delenv("FMNIST_UPDATE_EXPECTED")
+    for change, count in ((0.02, 4), (-0.09, 4), (0.11, 3)):  # up to five times as far
+        assert printed(capsys, moved(change))[0] == f"{count} of 4 numbers as expected"

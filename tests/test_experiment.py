@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -255,11 +256,14 @@ def test_a_killed_study_goes_on_where_it_was(small, results_folder, monkeypatch)
         [sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + PATIENCE
-    while not (states(watched)[0]["COMPLETE"] and in_training(watched)):
+    while True:  # until it is held in the middle of a later run
         assert worker.poll() is None, worker.stderr.read().decode()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.1)  # no line is being written: it is in the middle of a later run
+        os.kill(worker.pid, signal.SIGSTOP)
+        if states(watched)[0]["COMPLETE"] and in_training(watched):
+            break
+        os.kill(worker.pid, signal.SIGCONT)
     worker.kill()
     worker.communicate()
     kept = {t.number for t in watched.study.get_trials(states=[TrialState.COMPLETE])}

@@ -1,6 +1,9 @@
-"""What the sources printed, and what our runs say of it. Takes frames; knows nothing of Keras."""
+"""What the sources printed and said, and what our runs say of it. Takes the two frames of a study;
+knows nothing of Keras."""
 
+from .answers import facts, table
+from .decisions import decide, sentence
+from .judgment import readings
 from .numbers import published, select
-from .verdicts import facts, table
 
-__all__ = ["facts", "published", "select", "table"]
+__all__ = ["decide", "facts", "published", "readings", "select", "sentence", "table"]

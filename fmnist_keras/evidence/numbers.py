@@ -4,20 +4,19 @@ import difflib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-
-def plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
+from .measures import plain
 
 Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(plain)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Settings = dict[str, Annotated[str | int | float | tuple[int, ...], BeforeValidator(plain)]]
+Row = TypeVar("Row", bound=BaseModel)
 
 
 class Published(BaseModel):
@@ -32,31 +31,59 @@ class Published(BaseModel):
     condition: Text
     value: Annotated[Number | tuple[Number, ...], BeforeValidator(plain)]  # several: facts only
     rounding: Annotated[Number, Field(gt=0)]  # one unit of the last printed digit
-    about: bool = False  # given as approximate, or as a range: value in its middle, rounding wide
+    about: Literal["about", "nearly"] | None = None
+    """about: given as approximate, or as a range: value in its middle, rounding wide. nearly: the
+    quantity lies below the value, by one unit of rounding at most."""
     bound: Literal["lower", "upper"] | None = None  # exact: the quantity lies above it, below it
     unit: Literal["fraction", "percent", "loss", "epochs", "points", "rate", "count"]
-    metric: Text  # a column of runs; derived: the notebook computes it; fact: needs no runs
+    metric: Annotated[Texts, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    """Columns of runs, each a reading; fact: needs no runs."""
     where: Settings  # recipe fields that pick the runs out of the frame the notebook hands over
+    each: Text | None = None  # a field: the number is said of each of its values
     protocol: Settings  # recipe field -> what the report used, or ">= 38" for at least 38
+    open: Texts = ()
+    """Recipe fields that the report leaves open: runs that differ in them are readings."""
+    fitted: Texts = ()  # those of them whose first reading was chosen because it fits
+    ends: Text | None = (
+        None  # a field whose value ends what can be seen: there, a value is censored
+    )
+    family: Text | None = None  # numbers whose seed spread is alike: none counts as less
+    than: Text | None = None  # the id of the number that the report compares it with
+    same_as: Text | None = None  # the id of another print of the same run's number
     notebook: Annotated[str, Field(pattern=r"^\d\d_[a-z_]+$")]
     note: str = ""
+
+    @property
+    def fact(self) -> bool:
+        """Whether the number follows from data or model alone, without statistics."""
+        return self.metric == ("fact",)
 
     @property
     def printed(self) -> str:
         """The number as the report has it: "0.0990", "≈ 92", "> 0.9", "256, 64, 28"."""
         digits = len(f"{self.rounding:.10f}".rstrip("0").partition(".")[2])
         texts = [max(f"{v:.10g}", f"{v:.{digits}f}", key=len) for v in np.atleast_1d(self.value)]
-        sign = {"lower": "> ", "upper": "< ", None: "≈ " if self.about else ""}[self.bound]
+        about = {"about": "≈ ", "nearly": "just below ", None: ""}[self.about]
+        sign = {"lower": "> ", "upper": "< ", None: about}[self.bound]
         return sign + ", ".join(texts)
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """The values that would be printed so: (low, high)."""
+        if self.about == "nearly":
+            return self.value - self.rounding, self.value
+        half = 0 if self.bound else self.rounding / 2
+        low = -np.inf if self.bound == "upper" else self.value - half
+        return low, np.inf if self.bound == "lower" else self.value + half
 
-def load(path: Path) -> dict[str, Published]:
+
+def read(path: Path, kind: type[Row]) -> dict[str, Row]:
     """Read a YAML list of rows: id -> row, in file order. A bad row is a one-line ValueError."""
-    rows: dict[str, Published] = {}
+    rows: dict[str, Row] = {}
     for number, fields in enumerate(yaml.safe_load(path.read_text("utf-8")), start=1):
         place = f"{path.name}, row {number}"
         try:
-            row = Published.model_validate(fields)
+            row = kind.model_validate(fields)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             name = (*problem["loc"], "row")[0]
@@ -66,6 +93,11 @@ def load(path: Path) -> dict[str, Published]:
             raise ValueError(f"{place}: the id {row.id} stands in the file twice")
         rows[row.id] = row
     return rows
+
+
+def load(path: Path) -> dict[str, Published]:
+    """Read a YAML list of published numbers; see :func:`read`."""
+    return read(path, Published)
 
 
 @functools.cache

@@ -1,9 +1,13 @@
-"""Intervals of repeated measurements."""
+"""Intervals and tests of repeated measurements. n values are independent, one per seed."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+MOST_SEEDS = 1_000
+"""More seeds than this are not asked for."""
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
@@ -21,14 +25,71 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
     return float(mean), float(mean - half), float(mean + half)
 
 
-def prediction_interval(
-    values: Sequence[float], rounding: float = 0, level: float = 0.95
-) -> tuple[float, float]:
-    """Where one further value, printed in units of ``rounding``, is expected: (low, high).
+def half_width_of_new_run(sd: float, n: int, level: float = 0.95) -> float:
+    """Half the prediction interval of one further value, t·s·√(1 + 1/n), with n − 1 degrees of
+    freedom (Hahn & Meeker, Statistical Intervals). nan for one value."""
+    return float(stats.t.ppf((1 + level) / 2, n - 1) * sd * np.sqrt(1 + 1 / n)) if n > 1 else np.nan
 
-    mean ± (t·s·√(1 + 1/n) + rounding/2): one new observation from the normal population that gave
-    the n values (Hahn & Meeker, Statistical Intervals). One value: (nan, nan); none: ValueError.
-    """
-    mean, _, top = interval(values, level)
-    half = (top - mean) * np.sqrt(np.size(values) + 1) + rounding / 2
-    return float(mean - half), float(mean + half)
+
+def distance(value: tuple[float, float], mean: float, sd: float, n: int) -> float:
+    """How far one further value lies from the n, in units of its standard error: (value − mean) /
+    (s·√(1 + 1/n)). ``value``: a range (low, high) of what it may be; its nearest point counts."""
+    gap = max(value[0] - mean, 0.0) + min(value[1] - mean, 0.0)
+    with np.errstate(divide="ignore"):  # values that are all alike: infinitely far
+        return float(gap and np.divide(gap, sd * np.sqrt(1 + 1 / n)))
+
+
+def p_of_distance(standardized: float, n: int) -> float:
+    """Two-sided p of a further value at that distance from n values (Student, n − 1)."""
+    return float(2 * stats.t.sf(abs(standardized), n - 1)) if n > 1 else np.nan
+
+
+def conformal_p(value: tuple[float, float], values: Sequence[float]) -> float:
+    """Two-sided p of a further value, in the range (low, high), by ranks alone: no shape of the
+    distribution is assumed, and ``values`` may be infinite. At least 2 / (n + 1)."""
+    sample, n = np.asarray(values, dtype=float), len(values)
+    below, above = np.sum(sample <= value[1]), np.sum(sample >= value[0])
+    return float(min(1.0, 2 * (1 + min(below, above)) / (n + 1)))
+
+
+def seeds_needed(sd: float, tolerance: float, level: float = 0.95) -> int | None:
+    """The fewest seeds at which a new run's prediction interval reaches no farther than
+    ``tolerance`` to either side, if the standard deviation is ``sd``; None where no number does."""
+    if stats.norm.ppf((1 + level) / 2) * sd >= tolerance:
+        return None
+    n = 2
+    while n <= MOST_SEEDS and half_width_of_new_run(sd, n, level) > tolerance:
+        n += 1
+    return n if n <= MOST_SEEDS else None
+
+
+def t_test(values: Sequence[float], center: float = 0.0) -> float:
+    """Two-sided p of the n values' mean being ``center``; where all are equal, 0 or 1."""
+    sample = np.asarray(values, dtype=float)
+    if sample.size < 2:
+        return np.nan
+    if np.ptp(sample) == 0:
+        return float(sample[0] == center)
+    return float(stats.ttest_1samp(sample, center).pvalue)
+
+
+def equivalence_p(values: Sequence[float], margin: float) -> float:
+    """Twice the p of the two one-sided tests that the mean lies within ±margin (TOST): below 0.05
+    where the 95 % confidence interval lies within, as for all other tests here."""
+    sample = np.asarray(values, dtype=float)
+    if sample.size < 2:
+        return np.nan
+    if np.ptp(sample) == 0:
+        return float(abs(sample[0]) >= margin)
+    above = stats.ttest_1samp(sample, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(sample, margin, alternative="less").pvalue
+    return float(min(1.0, 2 * max(above, below)))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """The p-values adjusted for their number by Holm's method; nan stays nan and does not count."""
+    adjusted = np.asarray(p_values, dtype=float).copy()
+    known = ~np.isnan(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
+    return adjusted

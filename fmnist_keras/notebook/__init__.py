@@ -2,6 +2,6 @@
 
 from .expected import compare_with_expected
 from .parameters import check_parameters
-from .tables import collect, show
+from .tables import collect, findings, show
 
-__all__ = ["check_parameters", "collect", "compare_with_expected", "show"]
+__all__ = ["check_parameters", "collect", "compare_with_expected", "findings", "show"]

@@ -16,6 +16,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 Images = Annotated[int, Field(ge=1, le=TEST_IMAGES)]
 Counts = Annotated[list[Count], Field(min_length=1)]
 Positives = Annotated[list[Positive], Field(min_length=1)]
+Scales = Annotated[list[Literal["unit", "symmetric", "standard"]], Field(min_length=1)]
 Range = Annotated[list[Positive], Field(min_length=2, max_length=2)]
 
 KINDS = {
@@ -25,10 +26,14 @@ KINDS = {
     "seeds": Seeds,
     "cnn_seeds": Seeds,
     "search_seeds": Seeds,
+    "comparison_seeds": Seeds,
+    "reading_seeds": Seeds,
     "train_size": Count | None,
     "test_size": Count,
     "epochs": Count,
     "final_epochs": Count,
+    "longest_epochs": Count,
+    "final_batch_sizes": Counts,
     "simple_cnn_epochs": Count,
     "dropout_cnn_epochs": Count,
     "deep_cnn_epochs": Count,
@@ -41,18 +46,20 @@ KINDS = {
     "mlp_epochs": Count,
     "mlp_cap": Count,
     "grid_epochs": Count,
+    "long_epochs": Count,
     "early_stopping_epochs": Count,
     "depths": Counts,
     "widths": Counts,
     "homework_rates": Annotated[list[Rate], Field(min_length=1)],
     "strength": Positive,
     "mlp_strengths": Positives,
+    "mlp_rates": Positives,
     "penalty_factor": Positive,
     "patience": Count,
     "min_delta": NotNegative,
     "column": Annotated[int, Field(ge=1, le=26)],
     "scale": Literal["unit", "symmetric"],
-    "inpainted_images": Images,
+    "reading_scales": Scales,
     "csv_path": str,
     "updates": Count,
     "search_images": Count,
@@ -61,6 +68,8 @@ KINDS = {
     "vgg_width_multiplier": Positive,
     "precision": Literal["auto", "float32", "bfloat16"],
     "learning_rates": Positives,
+    "other_rates": Positives,
+    "homework_learning_rates": dict[str, Positives],
     "batch_sizes": Counts,
     "search_range": Range,
     "search_ranges": dict[str, Range],

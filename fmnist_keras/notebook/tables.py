@@ -1,35 +1,54 @@
 """What a rendered notebook hands on: its ledger tables, as data inside the report."""
 
+import json
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 from IPython.display import display
 
+from ..evidence import sentence
+
 ROOT = Path(__file__).resolve().parents[2]
 MIME = "application/vnd.fmnist-keras.table+json"
 
 
 def show(table: pd.DataFrame) -> None:
-    """Display a ledger table and leave it in the notebook as data too, for :func:`tables`."""
-    pages = {"text/html": table.to_html(index=False), "text/plain": table.to_string(index=False)}
-    display({**pages, MIME: table.to_dict("records")}, raw=True)
+    """Display a table of numbers, readings, claims or facts, and leave all of its columns in the
+    notebook as data too, for :func:`collect`."""
+    shown = table[table.attrs["shown"]]
+    data = json.loads(table.to_json(orient="records"))  # what is no number becomes null
+    rows = [{"rows": table.attrs["rows"], **row} for row in data]
+    pages = {"text/html": shown.to_html(index=False), "text/plain": shown.to_string(index=False)}
+    display({**pages, MIME: rows}, raw=True)
+
+
+def findings(decided: pd.DataFrame) -> None:
+    """Display decided claims as sentences, and leave them in the notebook as data, as
+    :func:`show` does."""
+    text = "\n".join(f"- {sentence(row)}" for row in decided.to_dict("records"))
+    data = json.loads(decided.to_json(orient="records"))
+    rows = [{"rows": "claims", **row} for row in data]
+    display({"text/markdown": text, "text/plain": text, MIME: rows}, raw=True)
 
 
 def tables(notebook: Path) -> list[dict]:
-    """The rows of all ledger tables in an executed notebook, each with its ``report``."""
+    """The rows of all ledger tables in an executed notebook, each with its ``notebook``."""
     cells = nbformat.read(notebook, as_version=4).cells
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-    return [{"report": notebook.stem, **row} for data in outputs for row in data.get(MIME, [])]
+    return [{"notebook": notebook.stem, **row} for data in outputs for row in data.get(MIME, [])]
 
 
-def collect(profile: str) -> pd.DataFrame:
-    """The rows of every table shown in the reports of ``profile``.
+def collect(profile: str, rows: str) -> pd.DataFrame:
+    """The rows of every table of "numbers", "readings", "claims" or "facts" that the reports of
+    ``profile`` show.
 
-    Raises FileNotFoundError, naming the command to run, when there are no reports.
+    Raises FileNotFoundError, naming the command to run, when there are none.
     """
     paths = sorted((ROOT / "reports" / profile).glob("*.ipynb"))
-    rows = [row for path in paths for row in tables(path)]
-    if not rows:
-        raise FileNotFoundError(f"reports/{profile} is empty: run `make all PROFILE={profile}`")
-    return pd.DataFrame(rows)
+    found = [row for path in paths for row in tables(path) if row["rows"] == rows]
+    if not found:
+        raise FileNotFoundError(
+            f"reports/{profile} has no {rows}: run `make all PROFILE={profile}`"
+        )
+    return pd.DataFrame(found)

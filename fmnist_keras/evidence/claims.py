@@ -1,0 +1,130 @@
+"""What the sources, and we, say about the runs, as data: ``claims/<notebook>.yaml`` has a row for
+each claim that the notebook decides, with the comparisons that decide it. They have these fields:
+
+says       the claim as a sentence; the words are ours, the sense is the source's
+compare    what must hold for it, one comparison or several; or, where the source leaves something
+           open, reading -> comparisons, ours or the most likely one first
+twin       the same question put fairly, where the claim compares unequal things
+protocol   columns of runs that the source states: runs that leave them decide nothing
+
+A comparison has a measure (see measures.py: a column of runs, something of a curve, arithmetic of
+both) and how it stands, seed by seed:
+
+of A, above B (below B)   A − B is above (below) ``by``, 0 unless given; B may be a number
+of A, equal B             A − B lies within ±margin; without ``of``: all pairs of the list
+rising, falling           each of the list is above (below) the one before
+varies                    not always the same of the list is highest
+
+A list stands for all pairs of its members. An arm is the name of a condition, or recipe fields.
+"""
+
+import functools
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .numbers import Number, Settings, Text, read
+
+Condition = Annotated[
+    Settings | Number, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
+]
+"""One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
+Conditions = Annotated[
+    list[Condition], BeforeValidator(lambda v: v if isinstance(v, list) else [v]),
+    Field(min_length=1),
+]  # fmt: skip
+
+
+class Comparison(BaseModel):
+    """How a measure of some arms must stand to that of others; see the head of this module."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    measure: Text
+    called: str = ""  # what a reader calls the measure
+    of: Conditions | None = None
+    above: Conditions | None = None
+    below: Conditions | None = None
+    equal: Conditions | None = None
+    rising: Conditions | None = None
+    falling: Conditions | None = None
+    varies: Conditions | None = None
+    by: Number = 0.0
+    margin: Annotated[Number, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Comparison":
+        kinds = ("above", "below", "equal", "rising", "falling", "varies")
+        given = [kind for kind in kinds if getattr(self, kind)]
+        if len(given) != 1:
+            raise ValueError(f"one of {', '.join(kinds)} is needed, not {given}")
+        if bool(self.of) == (given[0] in kinds[3:]) and given != ["equal"]:
+            raise ValueError(f"{given[0]}: {'takes no' if self.of else 'needs'} `of`")
+        return self
+
+
+def _by_reading(compare: Any) -> Any:
+    """One comparison, or some, as the only reading, which needs no name."""
+    named = isinstance(compare, dict) and "measure" not in compare
+    readings = compare if named else {"": compare}
+    return {name: some if isinstance(some, list) else [some] for name, some in readings.items()}
+
+
+Comparisons = Annotated[
+    dict[str, Annotated[list[Comparison], Field(min_length=1)]],
+    BeforeValidator(_by_reading),
+    Field(min_length=1),
+]
+"""Reading -> comparisons that must all hold; one without a name where nothing was left open."""
+
+
+class Claim(BaseModel):
+    """One claim. R: of a source's own results; T: from a textbook; X: of a cause, or untested;
+    cross: from putting sources side by side; ours: a finding of this study."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    id: Text
+    says: Text
+    kind: Literal["R", "T", "X", "cross", "ours"]
+    compare: Comparisons
+    twin: Comparisons | None = None
+    """The same question put fairly, where the claim compares unequal things."""
+    protocol: Settings = {}
+    """Recipe fields that the source states and a short profile may leave."""
+    note: str = ""
+
+    @property
+    def source(self) -> str:
+        return "ours" if self.kind == "ours" else self.id.partition("-")[0]
+
+
+@functools.cache
+def claims() -> dict[str, dict[str, Claim]]:
+    """Every claim: notebook -> id -> claim. A bad one is a one-line ValueError."""
+    files = sorted(Path(__file__).with_name("claims").glob("*.yaml"))
+    return {path.stem: read(path, Claim) for path in files}
+
+
+def claims_of(notebook: str, *sources: str) -> list[Claim]:
+    """The claims that a notebook decides: of some sources (K, P, D, M, I, X, ours), or of all."""
+    chosen = claims()[notebook].values()
+    return [claim for claim in chosen if not sources or claim.source in sources]
+
+
+def described(condition: Any) -> str:
+    """A condition as a reader sees it: its name, or its settings."""
+    if not isinstance(condition, dict):
+        return f"{condition:g}"
+    return ", ".join(
+        str(value) if field == "name" else f"{field.replace('_', ' ')} {shown(value)}"
+        for field, value in condition.items()
+    )
+
+
+def shown(value: Any) -> str:
+    """A recipe field's value in a table: units as 64-64, numbers in short."""
+    if isinstance(value, tuple | list):
+        return "-".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,103 @@
+"""Intervals and tests agree with SciPy, statsmodels and arithmetic by hand, and err as rarely as
+they promise."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from fmnist_keras.evidence import statistics as ours
+
+VALUES = [1.0, 2.0, 3.0, 6.0]  # mean 3, variance (4 + 1 + 0 + 9) / 3
+
+
+def test_intervals_by_hand():
+    s, t = np.sqrt(14 / 3), 3.182446305
+    assert ours.interval(VALUES) == pytest.approx((3, 3 - t * s / 2, 3 + t * s / 2))
+    assert ours.half_width_of_new_run(s, 4) == pytest.approx(t * s * np.sqrt(1.25))
+
+
+def test_interval_levels_agree_with_scipy():
+    values, level = np.array([0.81, 0.83, 0.85]), 0.8
+    expected = stats.t.interval(level, 2, loc=values.mean(), scale=stats.sem(values))
+    assert ours.interval(values, level)[1:] == pytest.approx(expected)
+
+
+def test_intervals_of_too_few_values():
+    assert ours.interval([0.8]) == pytest.approx((0.8, np.nan, np.nan), nan_ok=True)
+    assert np.isnan(ours.half_width_of_new_run(0.1, 1))
+    assert ours.interval([0.8, 0.8]) == (0.8, 0.8, 0.8)
+    with pytest.raises(ValueError, match="no values"):
+        ours.interval([])
+
+
+def test_a_new_run_lies_within_its_interval_as_often_as_promised():
+    draws = np.random.default_rng(0).normal(size=(4000, 6))
+    hits = 0
+    for *known, new in draws:
+        half = ours.half_width_of_new_run(np.std(known, ddof=1), 5)
+        hits += abs(new - np.mean(known)) <= half
+    assert hits / len(draws) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [((4, 5), 1.0), ((0, 1), -2.0), ((2, 4), 0.0), ((3, np.inf), 0.0), ((-np.inf, 2), -1.0)],
+)
+def test_distance_is_that_of_the_nearest_printed_value(value, expected):
+    assert ours.distance(value, mean=3, sd=1, n=4) == pytest.approx(expected / np.sqrt(1.25))
+
+
+def test_distance_and_interval_agree():
+    sd, n = 0.7, 5
+    half = ours.half_width_of_new_run(sd, n)
+    at_the_edge = ours.distance((half, half), 0, sd, n)
+    assert ours.p_of_distance(at_the_edge, n) == pytest.approx(0.05)
+    assert np.isinf(ours.distance((1, 1), 0, 0.0, n))
+    assert ours.p_of_distance(np.inf, n) == 0
+
+
+def test_conformal_p_by_counting():
+    values = [1, 2, 3, 4]
+    assert ours.conformal_p((9, 9), values) == pytest.approx(2 / 5)
+    assert ours.conformal_p((2.5, 2.5), values) == 1
+    assert ours.conformal_p((0, 0), [np.inf] * 39) == pytest.approx(0.05)
+    assert ours.conformal_p((50, np.inf), [np.inf] * 3) == 1  # it may lie among them
+
+
+def test_conformal_p_refutes_as_rarely_as_it_says():
+    draws = np.random.default_rng(1).exponential(size=(2000, 40))  # far from normal
+    p = [ours.conformal_p((new, new), known) for *known, new in draws]
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.015)
+
+
+def test_seeds_needed_are_enough_and_one_less_is_not():
+    needed = ours.seeds_needed(sd=0.01, tolerance=0.021)
+    assert ours.half_width_of_new_run(0.01, needed) <= 0.021
+    assert ours.half_width_of_new_run(0.01, needed - 1) > 0.021
+    assert ours.seeds_needed(sd=0.011, tolerance=0.021) is None  # 1.96 · 0.011 > 0.021
+
+
+def test_t_test_agrees_with_scipy_and_takes_equal_values():
+    assert ours.t_test(VALUES, 1.5) == pytest.approx(stats.ttest_1samp(VALUES, 1.5).pvalue)
+    assert ours.t_test([2.0, 2.0], 2.0) == 1
+    assert ours.t_test([2.0, 2.0], 1.0) == 0
+    assert np.isnan(ours.t_test([2.0]))
+
+
+def test_equivalence_is_twice_that_of_statsmodels():
+    one, two = np.array([0.81, 0.83, 0.82, 0.84]), np.array([0.815, 0.826, 0.824, 0.838])
+    p, _, _ = ttost_paired(one, two, -0.01, 0.01)
+    assert ours.equivalence_p(one - two, 0.01) == pytest.approx(2 * p)
+    mean, low, high = ours.interval(one - two)
+    margin = max(abs(low), abs(high))
+    assert ours.equivalence_p(one - two, margin) == pytest.approx(0.05)
+    assert mean != 0
+    assert ours.equivalence_p([0.0, 0.0], 0.1) == 0
+    assert ours.equivalence_p([0.2, 0.2], 0.1) == 1
+
+
+def test_holm_by_hand():
+    adjusted = ours.holm([0.01, 0.04, 0.03, np.nan])
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06, np.nan], nan_ok=True)
+    assert ours.holm([]).size == 0
