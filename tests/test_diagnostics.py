@@ -1,0 +1,44 @@
+"""Diagnostics of a network against what the definition says."""
+
+import numpy as np
+import pytest
+
+from fmnist_keras import diagnostics, models
+from fmnist_keras.backend import keras
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.training import load_arrays
+
+SMALL = Recipe(units=(8, 6), activation="relu", train_size=1_000, test_size=100)
+
+
+def test_initial_gradients_are_those_of_the_loss():
+    found = diagnostics.initial_gradients(SMALL, seed=3)
+    keras.utils.set_random_seed(3)
+    model = models.build(SMALL)
+    x, y = map(np.asarray, load_arrays(SMALL, 3).parts["train"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def shifted(kernel, place, by):
+        value = np.array(kernel)
+        kernel.assign(value + by * (np.arange(value.size).reshape(value.shape) == place))
+        result = float(loss(y, model(x, training=True)))
+        kernel.assign(value)
+        return result
+
+    last = model.layers[-1].kernel
+    slopes = [
+        (shifted(last, place, 0.01) - shifted(last, place, -0.01)) / 0.02
+        for place in range(np.array(last).size)
+    ]
+    assert found["last_gradient"] == pytest.approx(np.linalg.norm(slopes), rel=0.01)
+    assert 0 < found["first_gradient"] < 10
+
+
+def test_initial_gradients_follow_the_seed():
+    one, again, other = (diagnostics.initial_gradients(SMALL, seed) for seed in (0, 0, 1))
+    assert one == again != other
+
+
+def test_a_deep_sigmoid_network_starts_with_vanishing_gradients():
+    deep = diagnostics.initial_gradients(SMALL.but(units=(16,) * 7, activation="sigmoid"), 0)
+    assert deep["first_gradient"] < 0.001 * deep["last_gradient"]
