@@ -314,7 +314,5 @@ def test_false_verdicts_are_as_rare_as_promised(monkeypatch):
 
 def _outcome(comparison, differences):
     kind = "above" if "above" in comparison else "equal"
-    contrast = Contrast(
-        "accuracy", "", kind, np.asarray(differences), comparison["margin"]
-    )
+    contrast = Contrast("accuracy", "", kind, np.asarray(differences), comparison["margin"])
     return contrast.outcome(contrast.p)

@@ -1,0 +1,62 @@
+"""Stop rules as readings: where runs that were trained to the end would have stopped by each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Rule = tuple[str, str] | int
+"""A metric and what it has to improve on, "best" so far or the epoch "before"; or a fixed length.
+"""
+OF_NETWORK = ["recipe", "train_images", "parameters"]
+
+
+def where_it_stops(
+    curve: pd.DataFrame, rule: Rule, patience: int, min_delta: float
+) -> tuple[int, int]:
+    """The epoch (from 1) after which a rule stops a run, and that of its last improvement; of a
+    fixed length the lowest validation loss is the best. ``curve``: epochs × metrics of one run.
+
+    A loss has to fall, anything else to rise, by ``min_delta`` at least; after ``patience`` epochs
+    in a row in which it does not, the run stops, or else at its end.
+    """
+    if isinstance(rule, int):
+        part = curve["val_loss"].iloc[:rule]
+        return len(part), int(part.argmin()) + 1
+    metric, against = rule
+    values = -curve[metric] if metric.endswith("loss") else curve[metric]
+    reference, improved = -np.inf, 0
+    for epoch, value in enumerate(values, start=1):
+        better = round(value - reference, 9) >= min_delta
+        improved = epoch if better else improved
+        reference = value if better or against == "before" else reference
+        if epoch - improved >= patience:
+            return epoch, improved
+    return len(values), improved
+
+
+def stopped_by(
+    results: Any, rules: Mapping[str, Rule], patience: int, min_delta: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What runs would have been, had each rule stopped them: frames of runs as they stood at that
+    epoch, with the columns ``stopping``, ``stop_epoch`` and ``best_epoch``, and of their curves up
+    to it. Names become "<name>, <rule>".
+
+    For runs whose test set serves as validation set, so that its scores are known at every epoch.
+    """
+    rows, curves = [], []
+    for (name, seed), part in results.curves.groupby(["name", "seed"], sort=False):
+        same = (results.runs["name"] == name) & (results.runs["seed"] == seed)
+        run = results.runs[same].iloc[0]
+        settings = {field: run[field] for field in run.index if field in [*part, *OF_NETWORK]}
+        curve = part.pivot(index="epoch", columns="metric", values="value").drop(columns="seconds")
+        for stopping, rule in rules.items():
+            stop, best = where_it_stops(curve, rule, patience, min_delta)
+            end = curve.loc[stop]
+            row = settings | end.to_dict() | {"stop_epoch": stop, "best_epoch": best}
+            row |= {"name": f"{name}, {stopping}", "stopping": stopping}
+            row |= {"test_accuracy": end["val_accuracy"], "test_loss": end["val_loss"]}
+            rows.append(row)
+            curves.append(part[part["epoch"] <= stop].assign(name=row["name"], stopping=stopping))
+    return pd.DataFrame(rows), pd.concat(curves)
