@@ -78,8 +78,9 @@ def in_points(measure: str) -> bool:
 
 
 def _digits(value: float) -> int:
-    """Decimals that show about three significant digits."""
-    return int(np.clip(2 - np.floor(np.log10(abs(value) or 1)), 0, 6))
+    """Decimals that show about three significant digits, and no more than six."""
+    size = abs(value) if abs(value) >= 1e-6 else 1.0
+    return int(np.clip(2 - np.floor(np.log10(size)), 0, 6))
 
 
 def default_margin(measure: str, reference: float) -> float | None:

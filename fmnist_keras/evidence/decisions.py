@@ -38,10 +38,8 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 
 def sentence(row: Mapping[str, Any]) -> str:
     """A decided claim as a sentence, with what it rests on, in Markdown."""
-    word = {REPRODUCED: "Holds", NOT_REPRODUCED: "Does not hold"}.get(
-        row["verdict"], row["verdict"]
-    )
-    word = row["verdict"] if row["kind"] != "ours" else word
+    words = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", UNDECIDED: "open"}
+    word = words.get(row["verdict"], row["verdict"]) if row["kind"] == "ours" else row["verdict"]
     return f"{row['claim']} **{word.capitalize()}**: {row['effect']}, n = {row['n']}."
 
 
@@ -72,7 +70,7 @@ def _twin(claim: Claim, results: Any) -> Iterator[dict[str, Any]]:
         yield row | {
             "id": f"{claim.id} fair",
             "kind": "twin",
-            "claim": f"… put fairly: {claim.says}",
+            "claim": f"Put fairly: {claim.says}",
         }
 
 
