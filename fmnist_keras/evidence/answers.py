@@ -41,8 +41,8 @@ def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
 def _answer(lines: pd.DataFrame) -> dict:
     """A number's row: the reading that decides, with the verdict that follows from all. One that is
     said of several members needs all of them."""
-    of_all = lines.groupby("assumed", sort=False, group_keys=False)
-    worst = of_all.apply(lambda members: members.loc[_by_rank(members).idxmax()])
+    by_reading = lines.groupby("assumed", sort=False)
+    worst = pd.DataFrame([members.loc[_by_rank(members).idxmax()] for _, members in by_reading])
     rank = _by_rank(worst)
     chosen = worst.loc[rank.idxmin()]
     ties = worst[rank == rank.min()]
