@@ -25,6 +25,8 @@ FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from pac
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 PACKAGE = "dataset-fashion-mnist"
+PIXELS_SEED, LABELS_SEED = 28, 10
+"""Seeds of what is drawn once for all runs: the order of shuffled pixels, and wrong labels."""
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -137,14 +139,21 @@ def split_indices(
 
 
 def prepare(
-    images: Images, task="classify", flat=True, scale="unit", column=14, reference=None
+    images: Images,
+    task="classify",
+    flat=True,
+    scale="unit",
+    column=14,
+    reference=None,
+    permuted=False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return new arrays (x, y, x_test, y_test) of all training and all test images.
 
     x is float32, (n, 784) if flat, else (n, 28, 28, 1). scale: "unit": [0, 1]; "symmetric":
     [-1, 1]; "standard": by one mean and one SD, those of the training images at the indices in
     reference (None: all). task: "classify": y is int32 labels (n,); "inpaint": y is the scaled
-    pixels of one column, float32 (n, 28), and that column of x is black.
+    pixels of one column, float32 (n, 28), and that column of x is black. permuted: the pixels of
+    all images in one random order, the same in every call.
     Raises ValueError for an unknown task or scale, or a column outside 0 to 27.
     """
     _check("task", task, "classify", "inpaint")
@@ -167,5 +176,17 @@ def prepare(
         if task == "inpaint":
             y = x[:, :, column].copy()
             x[:, :, column] = (0 - shift) / divisor  # exactly as a black pixel was scaled
+        if permuted:
+            x = x.reshape(-1, 784)[:, np.random.default_rng(PIXELS_SEED).permutation(784)]
         arrays += [x.reshape((-1, 784) if flat else (-1, 28, 28, 1)), y]
     return tuple(arrays)
+
+
+def with_noise(labels: np.ndarray, share: float) -> np.ndarray:
+    """Labels (n,) with that share of them replaced by another class, drawn evenly; which ones
+    follows from n and share alone."""
+    generator = np.random.default_rng(LABELS_SEED)
+    chosen = generator.permutation(len(labels))[: round(share * len(labels))]
+    noisy = labels.copy()
+    noisy[chosen] += generator.integers(1, 10, len(chosen), dtype=labels.dtype)
+    return noisy % 10

@@ -70,11 +70,32 @@ def _output(units: int, recipe: Recipe) -> layers.Dense:
 def _penalties(recipe: Recipe, first: bool) -> dict:
     """Arguments of a dense layer: l1, l2, and the decay as the L2 penalty of equal gradient."""
     on_kernel = recipe.penalty != "first" or first
-    decay = recipe.weight_decay / 2
-    kernel = (recipe.l1 * on_kernel, recipe.l2 * on_kernel + decay)
-    bias = (recipe.l1, recipe.l2 + decay) if recipe.penalty == "all" else (0, decay)
-    sums = {"kernel_regularizer": kernel, "bias_regularizer": bias}
-    return {name: keras.regularizers.L1L2(*both) for name, both in sums.items() if any(both)}
+    acts_on = {"kernel_regularizer": on_kernel, "bias_regularizer": recipe.penalty == "all"}
+    squared, norm = (recipe.l2, 0.0) if recipe.l2_squared else (0.0, recipe.l2)
+    factors = {
+        name: (recipe.l1 * acts, squared * acts + recipe.weight_decay / 2, norm * acts)
+        for name, acts in acts_on.items()
+    }
+    return {name: Penalty(*each) for name, each in factors.items() if any(each)}
+
+
+class Penalty(keras.regularizers.Regularizer):
+    """l1 · Σ|w| + l2 · Σw² + norm · ‖w‖."""
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, norm: float = 0.0) -> None:
+        self.l1, self.l2, self.norm = l1, l2, norm
+
+    def __call__(self, weight, axes=None):
+        """The penalty of a weight, summed over ``axes`` (None: all)."""
+        ops, total = keras.ops, 0.0
+        if self.l1:
+            total += self.l1 * ops.sum(ops.abs(weight), axes)
+        if self.l2 or self.norm:
+            squares = ops.sum(ops.square(weight), axes)
+            total += self.l2 * squares
+        if self.norm:  # the root has no gradient at 0, where biases begin
+            total += self.norm * ops.sqrt(ops.maximum(squares, 1e-12))
+        return total
 
 
 def _activation(recipe: Recipe) -> layers.Layer:
@@ -84,13 +105,15 @@ def _activation(recipe: Recipe) -> layers.Layer:
 
 
 def _batch_norm(recipe: Recipe) -> layers.Layer:
-    decay = keras.regularizers.L2(recipe.weight_decay / 2) if recipe.weight_decay else None
+    decay = Penalty(l2=recipe.weight_decay / 2) if recipe.weight_decay else None
     constants = {"momentum": 0.9, "epsilon": 1e-5} if recipe.framework_defaults == "torch" else {}
     return layers.BatchNormalization(gamma_regularizer=decay, beta_regularizer=decay, **constants)
 
 
 def _mlp(recipe: Recipe) -> list[layers.Layer]:
     stack, fan_in = [], PIXELS
+    if recipe.batch_norm == "input":
+        stack.append(_batch_norm(recipe))
     for number, units in enumerate(recipe.units):
         stack.append(_dense(units, recipe, fan_in, **_penalties(recipe, first=number == 0)))
         if recipe.batch_norm == "before":

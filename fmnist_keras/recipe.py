@@ -43,6 +43,11 @@ class Recipe(BaseModel):
     scale: Literal["unit", "symmetric", "standard"] = "unit"
     column: Annotated[int, Field(ge=0, le=27)] = 14
     """The hidden column of the inpaint task; 28 is even, so 13 and 14 are both central."""
+    permuted_pixels: bool = False
+    """Shuffle the pixels: in one order for all images and seeds."""
+    label_noise: Rate = 0.0
+    """Share of the training labels, held-out ones among them, that name another class: the same
+    ones for all seeds. Test labels stay right."""
 
     # model
     model: Literal["mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"] = "mlp"
@@ -53,8 +58,9 @@ class Recipe(BaseModel):
     normalization's momentum and epsilon, LeakyReLU's slope."""
     dropout: Rate = 0.0
     """MLP: rate after each hidden activation. The CNNs carry their own rates."""
-    batch_norm: Literal["none", "before", "after"] = "none"
-    """MLP: before or after each hidden activation. VGG-16: anything but none means before."""
+    batch_norm: Literal["none", "before", "after", "input"] = "none"
+    """MLP: before or after each hidden activation, or of the network's input alone. VGG-16: before
+    or after, which both mean before."""
     initializer: Literal[
         "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "torch", "normal_0.01"
     ] = "glorot_uniform"
@@ -67,10 +73,14 @@ class Recipe(BaseModel):
     optimizer: Literal["sgd", "adam", "nadam", "rmsprop", "adadelta"] = "sgd"
     learning_rate: Positive = 0.01
     momentum: Rate = 0.0
+    beta_1: Rate | None = None
+    """Adam's decay of its mean gradient (None: its default, 0.9; 0: no mean, so no momentum)."""
     l1: NotNegative = 0.0
     """Added to the loss: l1 · Σ|w|, summed over the weights that ``penalty`` names."""
     l2: NotNegative = 0.0
     """Added to the loss: l2 · Σw² (Keras' convention, no ½)."""
+    l2_squared: bool = True
+    """False: the norm itself, l2 · ‖w‖, a term for each kernel and bias that it acts on."""
     penalty: Literal["kernels", "all", "first"] = "kernels"
     """What l1 and l2 act on: all kernels; kernels and biases; the first layer's kernel."""
     weight_decay: NotNegative = 0.0
@@ -102,6 +112,10 @@ class Recipe(BaseModel):
             )
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' takes one")
+        if self.beta_1 is not None and self.optimizer != "adam":
+            raise ValueError(f"beta_1 = {self.beta_1}: only optimizer = 'adam' takes one")
+        if self.convolutional and self.batch_norm == "input":
+            raise ValueError("batch_norm = 'input': is for model = 'mlp'")
         if self.patience and self.validation == "none":
             raise ValueError(f"patience = {self.patience}: needs validation other than 'none'")
         if self.convolutional and self.initializer == "torch":
@@ -118,7 +132,7 @@ class Recipe(BaseModel):
         """Fields that would do nothing here, and why: a run has one recipe, not several."""
         for_cnn, for_mlp = "is for the CNNs", "is for model = 'mlp'"
         if self.convolutional:
-            mlp_only = ("units", "activation", "dropout", "l1", "l2", "weight_decay")
+            mlp_only = ("units", "activation", "dropout", "l1", "l2", "l2_squared", "weight_decay")
             idle = dict.fromkeys(mlp_only, for_mlp)
             if self.model != "vgg16":
                 idle["batch_norm"] = "is for 'mlp' and 'vgg16'"
@@ -126,6 +140,8 @@ class Recipe(BaseModel):
             idle = {"width_multiplier": for_cnn}
         if self.task == "classify":
             idle["column"] = "is for task = 'inpaint'"
+        else:
+            idle |= dict.fromkeys(("permuted_pixels", "label_noise"), "is for task = 'classify'")
         if not self.patience:
             idle["min_delta"] = "needs patience"
         return idle
@@ -197,11 +213,14 @@ class Recipe(BaseModel):
         """Fields whose value says no more than the default, with the default."""
         same = {
             "penalty": not (self.l1 or self.l2),
+            "l2_squared": not self.l2,
+            "beta_1": self.beta_1 == 0.9,
             "val_size": self.validation in {"test", "none"},
             "train_size": self.train_size == self._available,
             "steps_per_epoch": self.steps_per_epoch == self._steps_of_a_pass,
             "lr_step_size": (self.lr_step_size or 0) >= self.epochs,
-            **dict.fromkeys(("activation", "dropout", "batch_norm"), not self.units),
+            **dict.fromkeys(("activation", "dropout"), not self.units),
+            "batch_norm": not self.units and self.batch_norm != "input",
         }
         plain = {name: type(self).model_fields[name].default for name in same if same[name]}
         if self.model == "vgg16" and self.batch_norm == "after":

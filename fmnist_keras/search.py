@@ -8,6 +8,7 @@ it was: its runs are in storage, and the suggestion whose trial is missing is ma
 import hashlib
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,11 +96,14 @@ def search(
     trials: int,
     seeds: list[int] | None = None,
     sampler: str = "tpe",
+    value: Callable[[pd.DataFrame], float] | None = None,
     **space: BaseDistribution,
 ) -> Search:
     """Look for the best mean validation accuracy (or lowest validation loss) of ``base`` over
     ``space``, one distribution per recipe field, by a mean over ``seeds`` (None: the study's).
 
+    ``value(runs)`` is maximized in its place, of a trial's runs at all seeds; what it depends on
+    beside them must be numbers, strings or tuples, which tell one search from another.
     ``sampler``: "tpe" (eight trials explore, the rest exploits) or "random", its yardstick.
     Asking for more trials later adds to the ones there are. Raises RecipeError for a bad argument.
     """
@@ -110,7 +114,7 @@ def search(
     if not space:
         raise RecipeError("space = {}: must hold at least one parameter with its range")
     seeds = study.seeds if seeds is None else check_seeds(seeds)
-    found = _open(study, base, seeds, sampler, space)
+    found = _open(study, base, seeds, sampler, space, value)
     results = None
     for number in range(trials):
         done = _finished(found)
@@ -121,21 +125,26 @@ def search(
         runs = study.run(base.but(**params), seeds=seeds)
         results = runs if results is None else results + runs
         if number >= len(_finished(found)):  # nobody who shares the storage was faster
-            value = float(runs.runs["objective"].mean())
+            reached = float(value(runs.runs) if value else runs.runs["objective"].mean())
             attributes = {"number": number, "recipe": runs.runs["recipe"].iloc[0]}
             found.add_trial(
-                create_trial(params=params, distributions=space, value=value, user_attrs=attributes)
+                create_trial(
+                    params=params, distributions=space, value=reached, user_attrs=attributes
+                )
             )
     return Search(found, _finished(found)[:trials], base, results)
 
 
-def _open(study: Study, base: Recipe, seeds: list[int], sampler: str, space: dict) -> optuna.Study:
+def _open(
+    study: Study, base: Recipe, seeds: list[int], sampler: str, space: dict, value: Callable | None
+) -> optuna.Study:
     """The search's Optuna study, known by all that decides its trials."""
     settings = {
         "recipe": base.model_dump(mode="json"),
         "seeds": list(seeds),
         "sampler": sampler,
         "space": {name: repr(distribution) for name, distribution in space.items()},
+        "value": fingerprint.of_function(value),
         "fingerprint": fingerprint.CURRENT,
     }
     digest = hashlib.sha256(json.dumps([settings, base.key], sort_keys=True).encode())

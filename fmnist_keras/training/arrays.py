@@ -30,7 +30,12 @@ class Arrays:
 def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     """The data of the recipe, split as it says, ready for ``fit`` and for evaluation."""
     x, y, x_test, y_test = _tensors(
-        recipe.task, not recipe.convolutional, recipe.scale, recipe.column
+        recipe.task,
+        not recipe.convolutional,
+        recipe.scale,
+        recipe.column,
+        recipe.permuted_pixels,
+        recipe.label_noise,
     )
     train, val = split(recipe, len(x), seed)
     test = x_test[: recipe.test_size], y_test[: recipe.test_size]
@@ -54,8 +59,10 @@ def split(recipe: Recipe, images: int, seed: int) -> tuple[np.ndarray, np.ndarra
 
 
 @functools.lru_cache(maxsize=2)
-def _tensors(task: str, flat: bool, scale: str, column: int) -> tuple:
-    arrays = data.prepare(data.load(), task, flat=flat, scale=scale, column=column)
+def _tensors(task: str, flat: bool, scale: str, column: int, permuted: bool, noise: float) -> tuple:
+    arrays = list(data.prepare(data.load(), task, flat, scale, column, permuted=permuted))
+    if noise:
+        arrays[1] = data.with_noise(arrays[1], noise)
     return tuple(keras.ops.convert_to_tensor(array) for array in arrays)
 
 

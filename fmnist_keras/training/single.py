@@ -92,6 +92,8 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     options = TORCH_DEFAULTS[recipe.optimizer] if recipe.framework_defaults == "torch" else {}
     if recipe.optimizer == "sgd":
         options = {"momentum": recipe.momentum}
+    if recipe.beta_1 is not None:
+        options = {**options, "beta_1": recipe.beta_1}
     make = {
         "sgd": keras.optimizers.SGD,
         "adam": keras.optimizers.Adam,

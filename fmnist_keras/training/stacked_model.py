@@ -110,10 +110,8 @@ def _stacked(variables: tuple) -> keras.Variable:
 
 def _penalty(weight: keras.Variable):
     """What each replica's part of a stacked weight adds to its loss, (K,), or 0."""
-    axes = range(1, len(weight.shape))
-    l1, l2 = (getattr(weight.regularizer, name, 0) for name in ("l1", "l2"))
-    total = l1 * keras.ops.sum(keras.ops.abs(weight), axes) if l1 else 0
-    return total + l2 * keras.ops.sum(keras.ops.square(weight), axes) if l2 else total
+    axes = tuple(range(1, len(weight.shape)))
+    return weight.regularizer(weight, axes) if weight.regularizer else 0
 
 
 def _masks(alike: tuple, shape: tuple, step):
