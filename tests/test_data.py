@@ -446,6 +446,31 @@ def test_prepare_leaves_the_images_alone(few):
     assert data.prepare(few, task="inpaint")[0].max() == 1
 
 
+@pytest.mark.parametrize("flat", [True, False])
+def test_all_images_have_their_pixels_in_one_other_order(few, flat):
+    x, y, x_test, y_test = (part.reshape(len(part), -1) for part in data.prepare(few, flat=flat))
+    found = data.prepare(few, flat=flat, permuted=True)
+    shuffled, labels, shuffled_test, test_labels = (part.reshape(len(part), -1) for part in found)
+    assert found[0].shape == ((600, 784) if flat else (600, 28, 28, 1))
+    assert not np.array_equal(shuffled, x)
+    pixels = [sorted(map(bytes, np.concatenate(parts).T)) for parts in
+              ((x, x_test), (shuffled, shuffled_test))]  # fmt: skip
+    assert pixels[0] == pixels[1]
+    assert np.array_equal(labels, y)
+    assert np.array_equal(test_labels, y_test)
+
+
+def test_noisy_labels_are_wrong_ones(images):
+    labels = images.train_labels.astype(np.int32)
+    noisy = data.with_noise(labels, 0.2)
+    wrong = noisy != labels
+    assert wrong.sum() == 12_000
+    assert set(noisy) == set(range(10))
+    shifts = np.bincount((noisy - labels)[wrong] % 10, minlength=10)
+    assert shifts[1:].min() > 1_200  # each other class about as often
+    assert np.array_equal(data.with_noise(labels, 0.2), noisy)
+
+
 @pytest.mark.parametrize("change", [{"task": "x"}, {"scale": "x"}, {"column": 28}, {"column": -1}])
 def test_impossible_preparation(few, change):
     (name,) = change

@@ -126,6 +126,13 @@ def test_batch_norm_and_dropout_stand_where_they_should(batch_norm, order):
     assert {layer.rate for layer in model.layers if hasattr(layer, "rate")} == {0.3}
 
 
+def test_the_input_alone_can_be_normalized():
+    hidden = ["Dense", "Activation"]
+    assert kinds(build(units=(16, 8), batch_norm="input")) == [
+        "BatchNormalization", *hidden, *hidden, "Dense"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "relu"])
 def test_the_activation_is_the_one_named(activation):
     x = np.linspace(-2, 2, 9, dtype="float32")
@@ -217,6 +224,16 @@ def test_l1_and_l2_by_hand(penalty, sums, batch_norm):
         for values in chosen
     )
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("penalty", ["kernels", "all"])
+def test_the_norm_itself_by_hand(penalty):
+    model = known(penalty=penalty, l1=0.25, l2=0.5, l2_squared=False, weight_decay=0.2)
+    kernels, biases = weights(model, "kernel"), weights(model, "bias")
+    chosen = kernels + biases * (penalty == "all")
+    expected = sum(0.25 * np.abs(w).sum() + 0.5 * np.linalg.norm(w) for w in chosen)
+    decay = 0.1 * sum(np.square(w).sum() for w in kernels + biases)
+    assert float(sum(model.losses)) == pytest.approx(expected + decay, rel=1e-5)
 
 
 def test_without_hidden_layers_the_output_layer_is_the_first():

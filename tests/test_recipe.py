@@ -18,7 +18,8 @@ OTHER = dict(
     width_multiplier=0.5,
     precision="bfloat16", optimizer="adam", learning_rate=0.1, momentum=0.9, l1=0.01, l2=0.01,
     penalty="all", weight_decay=0.01, lr_step_size=10, patience=3, min_delta=0.01, batch_size=64,
-    epochs=5, steps_per_epoch=7,
+    epochs=5, steps_per_epoch=7, permuted_pixels=True, label_noise=0.2, beta_1=0.0,
+    l2_squared=False,
 )  # fmt: skip
 """Another value than the default for every field but the name."""
 
@@ -70,6 +71,15 @@ def message(function, *args, **options):
         ({"train_size": 54_001}, "train_size = 54001", "only 54000 images"),
         ({"val_size": 60_000}, "val_size = 60000", "must leave training images"),
         ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
+        ({"beta_1": 0.0, "optimizer": "nadam"}, "beta_1 = 0.0", "only optimizer = 'adam'"),
+        ({"beta_1": 1.0, "optimizer": "adam"}, "beta_1 = 1.0", "less than 1"),
+        ({"label_noise": 1.0}, "label_noise = 1.0", "less than 1"),
+        ({"permuted_pixels": 1}, "permuted_pixels = 1", "boolean"),
+        *(
+            ({"task": "inpaint", field: value}, f"{field} = {value}", "is for task = 'classify'")
+            for field, value in {"permuted_pixels": True, "label_noise": 0.1}.items()
+        ),
+        ({"model": "vgg16", "batch_norm": "input"}, "batch_norm = 'input'", "is for model = 'mlp'"),
         ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
         ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
         *(
@@ -82,6 +92,7 @@ def message(function, *args, **options):
                 "dropout": 0.1,
                 "units": (64,),
                 "activation": "relu",
+                "l2_squared": False,
             }.items()
         ),
         ({"model": "deep_cnn", "batch_norm": "before"}, "batch_norm = 'before'", "and 'vgg16'"),
@@ -234,7 +245,7 @@ def test_the_key_ignores_the_name_and_how_a_value_was_written():
 
 NEEDS = {
     "column": {"task": "inpaint"}, "width_multiplier": {"model": "vgg16"}, "penalty": {"l1": 0.1},
-    "min_delta": {"patience": 3},
+    "min_delta": {"patience": 3}, "beta_1": {"optimizer": "adam"}, "l2_squared": {"l2": 0.1},
 }  # fmt: skip
 """What a field needs to do anything."""
 
@@ -250,6 +261,8 @@ def test_the_key_changes_with_every_other_field():
     ("one", "other"),
     [
         ({"penalty": "all"}, {}),
+        ({"l2_squared": False}, {}),
+        ({"optimizer": "adam", "beta_1": 0.9}, {"optimizer": "adam"}),
         ({"validation": "none", "val_size": 500}, {"validation": "none"}),
         ({"validation": "test", "val_size": 500}, {"validation": "test"}),
         ({"train_size": 54_000}, {}),

@@ -136,6 +136,19 @@ def test_its_trials_carry_parameters_and_values_in_storage(trained, small, resul
     assert [trial.value for trial in trials] == pytest.approx(means.tolist())
 
 
+def test_it_can_maximize_a_value_of_its_own(trained, small):
+    aim = 30.0
+
+    def nearness(runs):
+        return -abs(math.log10(float(runs["learning_rate"].iloc[0]) / aim))
+
+    study = Study("value", seeds=[0])
+    found = search(study, small, 20, value=nearness, **RANGE)
+    assert found.best.learning_rate == pytest.approx(aim, rel=0.3)
+    usual = search(study, small, 20, **RANGE)  # another search, with the same first points
+    assert usual.best.learning_rate == pytest.approx(BEST_RATE, rel=0.3)
+
+
 def test_random_search_is_the_yardstick(trained, small):
     study = Study("samplers", seeds=[0])
     tpe, random = (search(study, small, 24, sampler=name, **RANGE) for name in ("tpe", "random"))

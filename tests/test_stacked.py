@@ -53,6 +53,19 @@ FEATURES = {
         "penalty": "first",
     },
     "penalty on kernels, adadelta": {"optimizer": "adadelta", "learning_rate": 1.0, "l1": 1e-3},
+    "norm of the input, adam without momentum": {
+        "batch_norm": "input",
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "beta_1": 0.0,
+    },
+    "unsquared penalty, wrong labels, shuffled pixels": {
+        "l2": 0.01,
+        "l2_squared": False,
+        "penalty": "all",
+        "label_noise": 0.3,
+        "permuted_pixels": True,
+    },
     "schedule, short epochs": {"lr_step_size": 1, "epochs": 3, "steps_per_epoch": 7},
     "restore, long epochs": {
         "task": "inpaint",
@@ -104,6 +117,7 @@ PUBLISHED = {
     "adam, dropout": PYTORCH_ASSIGNMENT.but(units=(64, 128), dropout=0.25, batch_norm="before"),
     "three layers": DNN_HOMEWORK.but(units=(42, 42, 42)),
     "inpaint": MISSING_PIXELS,
+    "input normalized, norms": KERAS_STUDY.but(batch_norm="input", l2=1e-3, l2_squared=False),
 }
 
 
@@ -146,6 +160,7 @@ def test_seeds_of_two_stacks_follow_runs_one_at_a_time(monkeypatch):
 KINDS = {
     "plain": KERAS_STUDY,
     "L1": MLP_REPORT.but(l1=1e-3),
+    "norms": MLP_REPORT.but(l2=1e-3, l2_squared=False),
     "L1 and L2 on all": PYTORCH_ASSIGNMENT.but(penalty="all", l1=1e-3, l2=1e-3),
     "decay, norm": PYTORCH_ASSIGNMENT.but(batch_norm="after", weight_decay=1e-3),
     "dropout": PYTORCH_ASSIGNMENT.but(dropout=0.25),

@@ -228,6 +228,18 @@ def test_keras_constants_are_kerass(optimizer):
     }
 
 
+@pytest.mark.parametrize("framework_defaults", ["keras", "torch"])
+def test_adam_without_momentum_steps_by_the_last_gradient_alone(framework_defaults):
+    recipe = Recipe(
+        optimizer="adam", learning_rate=0.1, beta_1=0.0, framework_defaults=framework_defaults
+    )
+    made, weight = single.make_optimizer(recipe), keras.Variable(0.0)
+    for gradient in (1.0, -1.0, 1.0):  # of equal size, so each step is one rate long
+        before = float(weight)
+        made.apply([keras.ops.convert_to_tensor(gradient)], [weight])
+        assert float(weight) - before == pytest.approx(-0.1 * gradient, rel=1e-3)
+
+
 @pytest.mark.parametrize("fields", [{}, {"batch_norm": "before"}])
 def test_decay_is_coupled(small, fields):
     plain = small.but(epochs=1, steps_per_epoch=1, learning_rate=0.5, **fields)
