@@ -59,7 +59,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: all help test lab dashboard smoke repair references mutants readme bench announce-bench clean
-.PHONY: test-distributed
+.PHONY: test-distributed site
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -67,7 +67,17 @@ help: ## list the targets
 
 all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date (PROFILE=quick)
 	+@$(call execute,$(JOBS),$(NOTEBOOKS))
-	@echo "reports/$(PROFILE) is up to date; begin with reports/$(PROFILE)/14_summary.html (.ipynb beside it)"
+	+@$(MAKE) --no-print-directory --silent site
+	@echo "reports/$(PROFILE) is up to date; open site/build/html/index.html"
+
+# One site stands at a time: that of the profile that was built last.
+SITE := .stamps/site-$(PROFILE)
+site: $(SITE) ## build the site from the reports of PROFILE, into site/build/html
+	@echo "open site/build/html/index.html"
+
+$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) scripts/site.py $(VENV)/ready
+	@$(BIN)/python scripts/site.py $(PROFILE)
+	@rm -f .stamps/site-* && touch $@
 
 # As a machine of four cores would: that many stacks of seeds train side by side.
 test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs

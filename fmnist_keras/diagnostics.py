@@ -16,7 +16,8 @@ def initial_gradients(recipe: Recipe, seed: int) -> dict[str, float]:
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = models.build(recipe)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = crossentropy if recipe.task == "classify" else keras.losses.MeanSquaredError()
     model.compile(keras.optimizers.SGD(STEP), loss, jit_compile=False)
     ends = [model.layers[0].kernel, model.layers[-1].kernel]
     before = [np.array(kernel) for kernel in ends]

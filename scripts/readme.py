@@ -40,6 +40,13 @@ def _tally(rows) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
 
 
+def image(notebook, cell_id: str) -> bytes:
+    """The figure, PNG, that a cell of an executed notebook shows."""
+    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
+    (png,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+    return base64.b64decode(png)
+
+
 def update_readme(profile: str = "quick") -> None:
     """Write the headline into README.md, between its markers, and the summary's figure into
     ``reports/<profile>/headline.png``."""
@@ -47,10 +54,8 @@ def update_readme(profile: str = "quick") -> None:
     marked = re.compile(r"(<!-- headline -->\n).*?(<!-- end -->)", re.S)
     text = marked.sub(lambda m: f"{m[1]}{headline(profile)}\n{m[2]}", readme.read_text())
     readme.write_text(text)
-    for cell in nbformat.read(folder / "14_summary.ipynb", as_version=4).cells:
-        for output in cell.get("outputs", []):
-            if cell.id == FIGURE_CELL and "image/png" in output.get("data", {}):
-                (folder / "headline.png").write_bytes(base64.b64decode(output.data["image/png"]))
+    summary = nbformat.read(folder / "14_summary.ipynb", as_version=4)
+    (folder / "headline.png").write_bytes(image(summary, FIGURE_CELL))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,17 @@ from fmnist_keras.training import load_arrays
 SMALL = Recipe(units=(8, 6), activation="relu", train_size=1_000, test_size=100)
 
 
-def test_initial_gradients_are_those_of_the_loss():
-    found = diagnostics.initial_gradients(SMALL, seed=3)
+@pytest.mark.parametrize("task", ["classify", "inpaint"])
+def test_initial_gradients_are_those_of_the_loss(task):
+    recipe = SMALL.but(task=task)
+    found = diagnostics.initial_gradients(recipe, seed=3)
     keras.utils.set_random_seed(3)
-    model = models.build(SMALL)
-    x, y = map(np.asarray, load_arrays(SMALL, 3).parts["train"])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = models.build(recipe)
+    x, y = map(np.asarray, load_arrays(recipe, 3).parts["train"])
+    loss = {
+        "classify": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "inpaint": keras.losses.MeanSquaredError(),
+    }[task]
 
     def shifted(kernel, place, by):
         value = np.array(kernel)

@@ -4,6 +4,7 @@ they promise."""
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from fmnist_keras.evidence import statistics as ours
@@ -95,6 +96,13 @@ def test_equivalence_is_twice_that_of_statsmodels():
     assert mean != 0
     assert ours.equivalence_p([0.0, 0.0], 0.1) == 0
     assert ours.equivalence_p([0.2, 0.2], 0.1) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+def test_holm_is_that_of_statsmodels(n):
+    p_values = np.random.default_rng(n).uniform(size=n) ** 3
+    expected = multipletests(p_values, method="holm")[1]
+    np.testing.assert_allclose(ours.holm(p_values), expected, rtol=1e-12)
 
 
 def test_holm_by_hand():

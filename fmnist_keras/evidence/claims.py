@@ -6,6 +6,7 @@ compare    what must hold for it, one comparison or several; or, where the sourc
            open, reading -> comparisons, ours or the most likely one first
 twin       the same question put fairly, where the claim compares unequal things
 protocol   columns of runs that the source states: runs that leave them decide nothing
+answer     whether the box under the notebook's title says it
 
 A comparison has a measure (see measures.py: a column of runs, something of a curve, arithmetic of
 both) and how it stands, seed by seed:
@@ -94,6 +95,7 @@ class Claim(BaseModel):
     protocol: Settings = {}
     """Recipe fields that the source states and a short profile may leave."""
     note: str = ""
+    answer: bool = False
 
     @property
     def source(self) -> str:

@@ -59,13 +59,15 @@ def _decided(claim: Claim, results: Any) -> dict[str, Any]:
     return {
         "id": claim.id, "source": claim.source, "kind": claim.kind, "claim": claim.says,
         **found[chosen], "verdict": verdict, "rests on": rests_on, "readings": len(found),
+        "answer": claim.answer,
     }  # fmt: skip
 
 
 def _twin(claim: Claim, results: Any) -> Iterator[dict[str, Any]]:
     """The fair twin's row, if the claim has one."""
     if claim.twin:
-        twin = claim.model_copy(update={"compare": claim.twin, "twin": None, "note": ""})
+        fields = {"compare": claim.twin, "twin": None, "note": "", "answer": False}
+        twin = claim.model_copy(update=fields)
         row = _decided(twin, results)
         yield row | {
             "id": f"{claim.id} fair",

@@ -17,3 +17,5 @@ NOT_RUN = "not run at full protocol"
 WORDS = (
     REPRODUCED, OTHER_READING, SAYS_LITTLE, UNDECIDED, NO_READING, NOT_REPRODUCED, NOT_RUN,
 )  # fmt: skip
+SQUARES = dict(zip(WORDS, "🟦🟪⬜🟨🟧🟥⬛", strict=True))
+"""A colored square for each word, for bars in text."""

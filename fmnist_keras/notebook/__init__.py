@@ -2,6 +2,9 @@
 
 from .expected import compare_with_expected
 from .parameters import check_parameters
-from .tables import collect, findings, show
+from .tables import answer, answer_box, collect, findings, show
 
-__all__ = ["check_parameters", "collect", "compare_with_expected", "findings", "show"]
+__all__ = [
+    "answer", "answer_box", "check_parameters", "collect", "compare_with_expected", "findings",
+    "show",
+]  # fmt: skip

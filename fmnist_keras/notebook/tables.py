@@ -8,6 +8,7 @@ import pandas as pd
 from IPython.display import display
 
 from ..evidence import sentence
+from ..evidence.verdicts import SQUARES, WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 MIME = "application/vnd.fmnist-keras.table+json"
@@ -30,6 +31,24 @@ def findings(decided: pd.DataFrame) -> None:
     data = json.loads(decided.to_json(orient="records"))
     rows = [{"rows": "claims", **row} for row in data]
     display({"text/markdown": text, "text/plain": text, MIME: rows}, raw=True)
+
+
+def answer_box() -> None:
+    """Display the place, under the title, that :func:`answer` fills once the notebook has run."""
+    text = "*The answer stands here once the notebook has run to its end.*"
+    display({"text/markdown": text, "text/plain": text}, raw=True, display_id="answer")
+
+
+def answer(*decided: pd.DataFrame) -> None:
+    """Put the notebook's answer into the box under its title: the decided claims that say it, and
+    how many claims of the sources about their own results got which verdict."""
+    rows = pd.concat(decided)
+    lines = [sentence(row) for row in rows[rows["answer"]].to_dict("records")]
+    counts = rows.loc[rows["kind"] == "R", "verdict"].value_counts()
+    bar = [f"{SQUARES[word] * n} {n} {word}" for word in WORDS if (n := counts.get(word, 0))]
+    lines.append(f"The reports' claims: {' · '.join(bar)}")
+    text = "\n>\n".join(f"> {line}" for line in lines)
+    display({"text/markdown": text, "text/plain": text}, raw=True, display_id="answer", update=True)
 
 
 def tables(notebook: Path) -> list[dict]:

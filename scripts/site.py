@@ -1,0 +1,190 @@
+"""Build a static site from a profile's reports, into site/build/html: open its
+index.html, without a server.
+
+    python scripts/site.py quick
+
+The front page says what was asked and found, a card leads to each chapter, one page lists all
+numbers and claims, another when and where each chapter was executed.
+"""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from itables import options, to_html_datatable
+from itables.javascript import generate_init_offline_itables_html
+from sphinx.cmd.build import build_main
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fmnist_keras.notebook.tables import MIME, ROOT, collect
+from scripts.readme import FIGURE_CELL, headline, image
+
+SITE = ROOT / "site"
+SOURCES, HTML = SITE / "build" / "sources", SITE / "build" / "html"
+SET_UP = ("notebook.check_parameters(", "notebook.answer(", "notebook.answer_box(")
+LEDGER = {
+    "numbers": ["id", "condition", "quantity", "published", "measured", "n", "distance", "verdict",
+                "assumed"],
+    "claims": ["id", "kind", "claim", "effect", "n", "verdict", "rests on"],
+}  # fmt: skip
+
+
+def main(profile: str) -> int:
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    SOURCES.mkdir(parents=True)
+    reports = sorted((ROOT / "reports" / profile).glob("*.ipynb"))
+    chapters = {path.stem: nbformat.read(path, as_version=4) for path in reports}
+    for name, chapter in chapters.items():
+        nbformat.write(as_page(chapter), SOURCES / f"{name}.ipynb")
+    (SOURCES / "headline.png").write_bytes(image(chapters["14_summary"], FIGURE_CELL))
+    write("index", front_page(profile, {name: card(read) for name, read in chapters.items()}))
+    write("ledger", ledger(profile))
+    write("provenance", provenance(profile, list(chapters)))
+    shutil.rmtree(HTML, ignore_errors=True)
+    settings = ["-q", "-W", "-c", str(SITE), "-d", str(SITE / "build" / "doctrees")]
+    code = build_main([*settings, str(SOURCES), str(HTML)])
+    for page in HTML.glob("*.html"):  # a page opened from disk may not preload fonts
+        page.write_text(re.sub(r'<link rel="preload" as="font".*?/>', "", page.read_text()))
+    return code
+
+
+def write(name: str, text: str) -> None:
+    (SOURCES / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def as_page(notebook):
+    """The report as a chapter: code folded, set-up and log lines away, the answer as a box, and an
+    alternative text for each figure."""
+    answered = answer(notebook)
+    title = section = about = heading(notebook.cells[0].source)
+    injected = any("injected-parameters" in tags(cell) for cell in notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            section, about = heading(cell.source) or section, first_sentence(cell.source)
+            continue
+        wanted = {"hide-input"}
+        if cell.source.startswith(("import ", "from ", *SET_UP)) or (
+            injected and "parameters" in tags(cell)
+        ):
+            wanted = {"remove-cell"}
+        alt = ". ".join(dict.fromkeys(filter(None, [title, section, about])))
+        cell.metadata = nbformat.from_dict(
+            {"tags": sorted(wanted), "mystnb": {"image": {"alt": alt}}}
+        )
+        for output in cell.outputs:
+            output.get("data", {}).pop(MIME, None)
+    if answered:
+        box = nbformat.v4.new_markdown_cell(f":::{{tip}} The answer\n{answered}\n:::", id="answer")
+        notebook.cells.insert(1, box)
+    return notebook
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def answer(notebook) -> str:
+    """What stands in the box under a report's title, if it has one."""
+    boxes = [cell for cell in notebook.cells if cell.source == "notebook.answer_box()"]
+    texts = [output.data["text/markdown"] for cell in boxes for output in cell.outputs]
+    return "\n".join(re.sub("^> ?", "", line) for line in "".join(texts).splitlines())
+
+
+def heading(markdown: str) -> str:
+    """The last heading of a text, without its marks; nothing where there is none."""
+    lines = [line for line in markdown.splitlines() if line.startswith("#")]
+    return lines[-1].lstrip("# ") if lines else ""
+
+
+def first_sentence(markdown: str) -> str:
+    """The first sentence of a text below its heading; nothing where there is none."""
+    prose = (line for line in markdown.splitlines() if re.match(r"[^#|$:-]", line))
+    plain = re.sub(r"[`*]|\[([^]]*)]\([^)]*\)", r"\1", next(prose, ""))
+    return re.split(r"(?<=[.?]) ", plain)[0]
+
+
+def card(notebook) -> tuple[str, str, str]:
+    """A chapter's title, its question and its answer."""
+    first = notebook.cells[0].source
+    return heading(first), first_sentence(first), answer(notebook)
+
+
+def front_page(profile: str, cards: dict[str, tuple[str, str, str]]) -> str:
+    grid = "\n".join(
+        f":::{{grid-item-card}} {title}\n:link: {name}\n:link-type: doc\n"
+        f"{answered or question}\n:::"
+        for name, (title, question, answered) in cards.items()
+    )
+    chapters = "\n".join(cards)
+    return f"""# What five Fashion-MNIST reports said, and what holds
+
+Five published reports tuned small neural networks on Fashion-MNIST and quoted one run per number.
+Here every experiment is run again at several seeds (profile `{profile}`), and every number and
+claim gets an answer.
+
+{headline(profile)}
+
+![Every published number as a distance from ours, colored by verdict](headline.png)
+
+## Chapters
+
+::::{{grid}} 1 1 2 2
+:gutter: 3
+{grid}
+::::
+
+```{{toctree}}
+:hidden:
+:caption: Chapters
+
+{chapters}
+```
+
+```{{toctree}}
+:hidden:
+:caption: All of it
+
+ledger
+provenance
+```
+"""
+
+
+def ledger(profile: str) -> str:
+    """All numbers and claims, searchable and sortable."""
+    library = generate_init_offline_itables_html(options.dt_bundle)
+    parts = [f"# All numbers and claims\n\n```{{raw}} html\n{library}\n```\n"]
+    for rows, columns in LEDGER.items():
+        table = collect(profile, rows)[columns].fillna("")
+        page = to_html_datatable(
+            table,
+            connected=False,
+            showIndex=False,
+            table_id=f"all-{rows}",
+            paging=False,
+            maxBytes=0,
+        )
+        parts.append(f"## {rows.capitalize()}\n\n```{{raw}} html\n{page}\n```\n")
+    return "\n".join(parts)
+
+
+def provenance(profile: str, names: list[str]) -> str:
+    """When, where and for how long each chapter was executed, as far as this machine knows."""
+    rows = []
+    for name in names:
+        path = ROOT / "reports" / profile / "times" / f"{name}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        rows.append({"chapter": name, **known})
+    table = pd.DataFrame(rows).fillna("–").astype(str)
+    lines = ["| " + " | ".join(table) + " |", "|---" * table.shape[1] + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in table.to_numpy()]
+    return "\n".join(["# When and where", "", *lines, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
