@@ -96,13 +96,13 @@ def search(
     trials: int,
     seeds: list[int] | None = None,
     sampler: str = "tpe",
-    value: Callable[[pd.DataFrame], float] | None = None,
+    value: Callable[[Results], float] | None = None,
     **space: BaseDistribution,
 ) -> Search:
     """Look for the best mean validation accuracy (or lowest validation loss) of ``base`` over
     ``space``, one distribution per recipe field, by a mean over ``seeds`` (None: the study's).
 
-    ``value(runs)`` is maximized in its place, of a trial's runs at all seeds; what it depends on
+    ``value(results)`` is maximized in its place, of a trial's runs at all seeds; what it depends on
     beside them must be numbers, strings or tuples, which tell one search from another.
     ``sampler``: "tpe" (eight trials explore, the rest exploits) or "random", its yardstick.
     Asking for more trials later adds to the ones there are. Raises RecipeError for a bad argument.
@@ -125,7 +125,7 @@ def search(
         runs = study.run(base.but(**params), seeds=seeds)
         results = runs if results is None else results + runs
         if number >= len(_finished(found)):  # nobody who shares the storage was faster
-            reached = float(value(runs.runs) if value else runs.runs["objective"].mean())
+            reached = float(value(runs) if value else runs.runs["objective"].mean())
             attributes = {"number": number, "recipe": runs.runs["recipe"].iloc[0]}
             found.add_trial(
                 create_trial(

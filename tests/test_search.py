@@ -139,8 +139,8 @@ def test_its_trials_carry_parameters_and_values_in_storage(trained, small, resul
 def test_it_can_maximize_a_value_of_its_own(trained, small):
     aim = 30.0
 
-    def nearness(runs):
-        return -abs(math.log10(float(runs["learning_rate"].iloc[0]) / aim))
+    def nearness(results):
+        return -abs(math.log10(float(results.runs["learning_rate"].iloc[0]) / aim))
 
     study = Study("value", seeds=[0])
     found = search(study, small, 20, value=nearness, **RANGE)
