@@ -1,4 +1,5 @@
-"""Put the reports' headline (findings, table and tally) and the summary's figure into README.md."""
+"""Put the reports' headline (findings, table and tally), the chapters with their answers and the
+summary's figure into README.md."""
 
 import base64
 import re
@@ -40,6 +41,43 @@ def _tally(rows) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
 
 
+def answer(notebook) -> str:
+    """What stands in the box under a report's title, if it has one."""
+    boxes = [cell for cell in notebook.cells if cell.source == "notebook.answer_box()"]
+    texts = [output.data["text/markdown"] for cell in boxes for output in cell.outputs]
+    return "\n".join(re.sub("^> ?", "", line) for line in "".join(texts).splitlines())
+
+
+def heading(markdown: str) -> str:
+    """The last heading of a text, without its marks; nothing where there is none."""
+    lines = [line for line in markdown.splitlines() if line.startswith("#")]
+    return lines[-1].lstrip("# ") if lines else ""
+
+
+def first_sentence(markdown: str) -> str:
+    """The first sentence of a text below its heading; nothing where there is none."""
+    prose = (line for line in markdown.splitlines() if re.match(r"[^#|$:-]", line))
+    plain = re.sub(r"[`*]|\[([^]]*)]\([^)]*\)", r"\1", next(prose, ""))
+    return re.split(r"(?<=[.?]) ", plain)[0]
+
+
+def card(notebook) -> tuple[str, str, str]:
+    """A chapter's title, its question and its answer."""
+    first = notebook.cells[0].source
+    return heading(first), first_sentence(first), answer(notebook)
+
+
+def chapters(profile: str) -> str:
+    """The chapters as a Markdown table: title, question or answer, and a link to the report."""
+    lines = ["| chapter | answer |", "|---|---|"]
+    for path in sorted((ROOT / "reports" / profile).glob("*.ipynb")):
+        title, question, answered = card(nbformat.read(path, as_version=4))
+        said = [line for line in answered.splitlines()[:-1] if line] or [question]
+        place = path.relative_to(ROOT)
+        lines.append(f"| [{title}]({place}) | {'<br>'.join(said)} |")
+    return "\n".join(lines)
+
+
 def image(notebook, cell_id: str) -> bytes:
     """The figure, PNG, that a cell of an executed notebook shows."""
     (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
@@ -48,11 +86,13 @@ def image(notebook, cell_id: str) -> bytes:
 
 
 def update_readme(profile: str = "quick") -> None:
-    """Write the headline into README.md, between its markers, and the summary's figure into
-    ``reports/<profile>/headline.png``."""
+    """Write headline and chapters into README.md, each between its markers, and the summary's
+    figure into ``reports/<profile>/headline.png``."""
     readme, folder = ROOT / "README.md", ROOT / "reports" / profile
-    marked = re.compile(r"(<!-- headline -->\n).*?(<!-- end -->)", re.S)
-    text = marked.sub(lambda m: f"{m[1]}{headline(profile)}\n{m[2]}", readme.read_text())
+    text = readme.read_text()
+    for name, part in {"headline": headline(profile), "chapters": chapters(profile)}.items():
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.S)
+        text = marked.sub(lambda found, part=part: f"{found[1]}{part}{found[2]}", text)
     readme.write_text(text)
     summary = nbformat.read(folder / "14_summary.ipynb", as_version=4)
     (folder / "headline.png").write_bytes(image(summary, FIGURE_CELL))

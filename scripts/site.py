@@ -22,7 +22,7 @@ from sphinx.cmd.build import build_main
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras.notebook.tables import MIME, ROOT, collect
-from scripts.readme import FIGURE_CELL, headline, image
+from scripts.readme import FIGURE_CELL, answer, card, first_sentence, heading, headline, image
 
 SITE = ROOT / "site"
 SOURCES, HTML = SITE / "build" / "sources", SITE / "build" / "html"
@@ -86,32 +86,6 @@ def as_page(notebook):
 
 def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
-
-
-def answer(notebook) -> str:
-    """What stands in the box under a report's title, if it has one."""
-    boxes = [cell for cell in notebook.cells if cell.source == "notebook.answer_box()"]
-    texts = [output.data["text/markdown"] for cell in boxes for output in cell.outputs]
-    return "\n".join(re.sub("^> ?", "", line) for line in "".join(texts).splitlines())
-
-
-def heading(markdown: str) -> str:
-    """The last heading of a text, without its marks; nothing where there is none."""
-    lines = [line for line in markdown.splitlines() if line.startswith("#")]
-    return lines[-1].lstrip("# ") if lines else ""
-
-
-def first_sentence(markdown: str) -> str:
-    """The first sentence of a text below its heading; nothing where there is none."""
-    prose = (line for line in markdown.splitlines() if re.match(r"[^#|$:-]", line))
-    plain = re.sub(r"[`*]|\[([^]]*)]\([^)]*\)", r"\1", next(prose, ""))
-    return re.split(r"(?<=[.?]) ", plain)[0]
-
-
-def card(notebook) -> tuple[str, str, str]:
-    """A chapter's title, its question and its answer."""
-    first = notebook.cells[0].source
-    return heading(first), first_sentence(first), answer(notebook)
 
 
 def front_page(profile: str, cards: dict[str, tuple[str, str, str]]) -> str:
