@@ -46,6 +46,8 @@ export FMNIST_REUSE := 1
 endif
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# With more threads NumPy's products, too, add up in another order.
+export OPENBLAS_NUM_THREADS := 1
 
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
 BENCH := .venv-bench
@@ -90,8 +92,10 @@ test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every not
 test-distributed: $(VENV)/ready .stamps/data $(DRIVER) ## several workers, kills and restarts, with a PostgreSQL of its own
 	$(BIN)/python -m pytest -m distributed -rs tests/test_distributed.py
 
-lab: $(VENV)/ready .stamps/data $(NEEDED) ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(VENV)/ready .stamps/data $(NEEDED) ## open copies of the notebooks in JupyterLab
+	@mkdir -p lab && cp -n notebooks/*.ipynb lab
+	@echo "lab/ holds copies to try things in, made once; what is in notebooks/ stays as it is"
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(if $(filter 0,$(shell id -u)),--allow-root) lab/00_one_run_by_hand.ipynb
 
 dashboard: $(VENV)/ready $(NEEDED) ## browse all runs in Optuna's dashboard, in the web browser (PORT=8080)
 	@$(BIN)/python scripts/dashboard.py $(PORT)
@@ -155,7 +159,7 @@ define study
 .PHONY: $(2)
 $(2): $(VENV)/ready .stamps/data $(NEEDED)
 	+@$$(call execute,$(3))
-	@echo "reports/$(PROFILE)/$(1).html is up to date (.ipynb beside it)"
+	@echo "reports/$(PROFILE)/$(1).ipynb is up to date"
 endef
 $(foreach name,$(filter-out 14_summary,$(NOTEBOOKS)),\
   $(eval $(call study,$(name),$(shell echo $(name) | cut -c4-),1$(comma)$(name))))

@@ -89,10 +89,8 @@ def execute(profile: str, study: str, progress: Path) -> None:
         "host": socket.gethostname(),
         "cores": os.cpu_count(),
     }
-    document, page = render(executed, study)
     write(times, json.dumps(spent, indent=1) + "\n")
-    write(report.with_suffix(".html"), page)
-    write(report, document)
+    write(report, render(executed))
 
 
 def parameters(profile: str, study: str) -> dict:
@@ -157,10 +155,9 @@ def run(notebook: Path, given: dict):
             process.kill()
 
 
-def render(notebook, study: str) -> tuple[str, str]:
-    """The executed notebook as a document without traces of its execution, and as HTML."""
+def render(notebook) -> str:
+    """The executed notebook as a document without traces of its execution."""
     import nbformat
-    from nbconvert import HTMLExporter
 
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
@@ -176,8 +173,7 @@ def render(notebook, study: str) -> tuple[str, str]:
                 if "text/plain" in output.get("data", {}):  # an object's place in memory
                     text = output.data["text/plain"]
                     output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
-    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": study}})
-    return nbformat.writes(notebook).rstrip("\n") + "\n", page
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
 def whole_streams(outputs: list) -> list:

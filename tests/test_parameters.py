@@ -99,6 +99,13 @@ def test_a_cell_run_again_does_not_mind_the_studys_own_variables():
     assert message(values).startswith("learning_rates[0] = '1e-3': ")
 
 
+def test_a_parameter_misspelt_in_a_cell_run_again_is_named():
+    values = namespace()
+    check_parameters(NOTEBOOK, values)
+    values["epochss"] = 6
+    assert message(values).startswith("epochss = 6: ")
+
+
 def test_a_namespace_that_failed_is_looked_at_as_a_whole_again():
     values = namespace(epoch=5)
     assert message(values).startswith("epoch = 5: ")

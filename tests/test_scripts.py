@@ -102,7 +102,7 @@ def test_the_same_outputs_give_the_same_bytes(project):
     assert [(output.name, output.text) for output in outputs] == [
         ("stdout", "7\n" * 4), ("stderr", "warned\n" * 4),
     ]  # fmt: skip
-    assert project.files() == {"02_baseline.ipynb", "02_baseline.html", "02_baseline.json"}
+    assert project.files() == {"02_baseline.ipynb", "02_baseline.json"}
 
 
 def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project):

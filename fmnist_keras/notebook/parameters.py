@@ -1,6 +1,7 @@
 """The notebooks' parameters: what each may be, and the check that stops a study on a wrong one."""
 
 import ast
+import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -82,10 +83,14 @@ _CHECKED = "_checked_parameters"
 
 def defaults(notebook: str) -> dict[str, Any]:
     """Names and literals of the cell tagged ``parameters`` in ``notebooks/<notebook>.ipynb``."""
-    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
-    tagged = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    tagged = [c.source for c in _code(notebook) if "parameters" in c.metadata.get("tags", [])]
     assignments = [node for source in tagged for node in ast.parse(source).body]
     return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+
+
+def _code(notebook: str) -> list:
+    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
 
 
 def check_parameters(notebook: str, values: dict[str, Any]) -> None:
@@ -93,13 +98,14 @@ def check_parameters(notebook: str, values: dict[str, Any]) -> None:
     kind that :data:`KINDS` says.
 
     In a notebook ``values`` is ``globals()``, right after the parameters: a plain value there whose
-    name is no parameter is a misspelt one. A second call in the same session (a cell run again)
-    looks at the parameters alone, since the study's own variables are there by then.
+    name is no parameter is a misspelt one. In a second call in the same session (a cell run again)
+    only a name that is like a parameter's is, and that the notebook itself never gives a value: the
+    study's own variables are there by then.
     """
     allowed = defaults(notebook)
     given = _given(values, allowed) if "__name__" in values else values
-    for name in given if _CHECKED not in values else ():
-        if name not in allowed:
+    for name in given:
+        if name not in allowed and (_CHECKED not in values or _misspelt(name, notebook)):
             known = ", ".join(allowed)
             raise RecipeError(
                 f"{name} = {given[name]!r}: {notebook} has no such parameter: {known}"
@@ -108,6 +114,15 @@ def check_parameters(notebook: str, values: dict[str, Any]) -> None:
         check(KINDS[name], name, given.get(name, default))
     if "__name__" in values:
         values[_CHECKED] = True
+
+
+def _misspelt(name: str, notebook: str) -> bool:
+    """Whether a name that the notebook never assigns is like a parameter's."""
+    nodes = [node for cell in _code(notebook) for node in ast.walk(ast.parse(cell.source))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    close = difflib.get_close_matches(name, defaults(notebook), cutoff=0.85)
+    return bool(close) and name not in assigned
 
 
 def _given(values: dict[str, Any], allowed: dict) -> dict[str, Any]:
