@@ -461,7 +461,7 @@ def test_a_line_of_arithmetic_trains_again_and_a_comment_does_not(copied):
     assert copied(*nothing) == (0, loss)
     assert copied("models.py", "def build(", "# a comment\ndef build(") == (0, loss)
     assert copied("models.py", '"""Build the recipe', '"""Build a recipe') == (0, loss)
-    assert copied("figures.py", "PANEL = (4.6", "PANEL = (4.7") == (0, loss)
+    assert copied("figures/style.py", "PANEL = (4.6", "PANEL = (4.7") == (0, loss)
     rate = "rate = recipe.learning_rate"
     trained, other = copied("training/single.py", rate, f"{rate} * 2")
     assert trained == 1

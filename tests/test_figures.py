@@ -17,7 +17,8 @@ def frame():
     rows = itertools.product(OPTIMIZERS, (0, 1, 2), range(1, 6))
     metrics = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
     return pd.DataFrame(
-        {"name": name, "optimizer": name, "seed": seed, "epoch": epoch, "metric": metric,
+        {"name": name, "recipe": name, "optimizer": name, "seed": seed, "epoch": epoch,
+         "metric": metric,
          "value": 1 / epoch + seed / 10}
         for name, seed, epoch in rows for metric in metrics
     )  # fmt: skip
@@ -35,7 +36,9 @@ def test_curves_draw_a_line_and_a_seed_band_per_condition(frame):
     for axis in axes:
         assert len([line for line in axis.lines if len(line.get_xdata())]) == len(OPTIMIZERS)
         assert len(axis.collections) == len(OPTIMIZERS)
-    assert [text.get_text() for text in axes[-1].get_legend().get_texts()] == list(OPTIMIZERS)
+    (legend,) = axes[0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(OPTIMIZERS)
+    assert axes[0].figure.get_supxlabel() == "line: mean of 3 seeds; band: lowest to highest"
     band = axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert band.min() == pytest.approx(1 / 5)
     assert band.max() == pytest.approx(1 + 0.2)
@@ -84,3 +87,26 @@ def test_a_specification_curve_sorts_readings_and_marks_their_choices():
     assert labels == ["learning rate 0.1", "learning rate 0.01", "width 10"]
     made = {tuple(line.get_xydata()[0]) for line in below.lines if line.get_color() == "C0"}
     assert made == {(0, 1), (0, 2), (1, 0), (1, 2)}
+
+
+def test_effects_are_of_accuracies_and_show_the_verdict():
+    row = {"id": "K-C01", "claim": "A is better.", "kind": "R", "measure": "test_accuracy"}
+    decided = pd.DataFrame(
+        [
+            row | {"differences": [0.01, 0.03], "verdict": "reproduced"},
+            row | {"id": "K-C01 fair", "kind": "twin", "differences": [-0.02, 0.0],
+                   "verdict": "undecided"},
+            row | {"measure": "test_loss", "differences": [1.0, 2.0], "verdict": "reproduced"},
+            row | {"differences": [], "verdict": "not run at full protocol"},
+        ]
+    )  # fmt: skip
+    figure = figures.effects(decided)
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == [
+        "K-C01: A is better.", "K-C01 fair: A is better."
+    ]  # fmt: skip
+    marks = [bars.lines[0] for bars in axis.containers]
+    assert [mark.get_xdata()[0] for mark in marks] == pytest.approx([2, -1])
+    assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["reproduced", "undecided"]

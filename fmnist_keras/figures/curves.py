@@ -1,0 +1,71 @@
+"""Curves against the epoch."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .style import LABELS, PANEL, SPREAD, explain, legend_below, panels, told_apart
+
+
+def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figure:
+    """One panel per metric, value against epoch: a line and a seed band for each value of the
+    column ``color``. ``frame``: the curves of a study."""
+    figure, axes = panels(len(metrics))
+    for metric, axis in zip(metrics, axes, strict=True):
+        part = frame[frame["metric"] == metric]
+        sns.lineplot(
+            part, x="epoch", y="value", **told_apart(part, color), errorbar=SPREAD, ax=axis,
+            legend=color is not None and axis is axes[-1],
+        )  # fmt: skip
+        axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    explain(figure, frame, "line: mean of {seeds}; band: lowest to highest")
+    if color:
+        legend_below(figure, axes[-1], LABELS.get(color, "" if color == "name" else color))
+    return figure
+
+
+def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
+    """Loss and accuracy, training (evaluated) and validation, against epoch: two panels for each
+    value of the column ``by``, with seed bands."""
+    names = list(frame[by].unique())
+    size = (PANEL[0] * 2, PANEL[1] * len(names) * 0.85)
+    figure, pairs = plt.subplots(len(names), 2, figsize=size, squeeze=False, sharey="col")
+    for name, pair in zip(names, pairs, strict=True):
+        part = frame[frame[by] == name]
+        for quantity, axis in zip(("loss", "accuracy"), pair, strict=True):
+            shown = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
+            lines = part[part["metric"].isin(shown)]
+            hue = lines["metric"].map(shown)
+            sns.lineplot(
+                lines, x="epoch", y="value", hue=hue, hue_order=list(shown.values()), style=hue,
+                style_order=list(shown.values()), errorbar=SPREAD, ax=axis,
+                legend=quantity == "loss",
+            )  # fmt: skip
+            axis.set(title=str(name), ylabel=quantity, xlabel="epoch")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        pair[0].legend(title=None, fontsize="small")
+    explain(figure, frame, "line: mean of {seeds}; band: lowest to highest")
+    return figure
+
+
+def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure:
+    """One panel per metric, value against epoch: a thin line for each seed, with a dot where it
+    stopped, so that no mean is over those seeds alone that still train."""
+    figure, axes = panels(len(metrics))
+    for metric, axis in zip(metrics, axes, strict=True):
+        part = frame[frame["metric"] == metric]
+        lines = dict(x="epoch", y="value", hue=color, hue_order=list(dict.fromkeys(frame[color])))
+        sns.lineplot(
+            part, **lines, units="seed", estimator=None, linewidth=0.8, ax=axis,
+            legend=axis is axes[-1],
+        )  # fmt: skip
+        last = part.loc[part.groupby([color, "seed"], sort=False)["epoch"].idxmax()]
+        sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
+        axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped")
+    legend_below(figure, axes[-1])
+    return figure

@@ -1,0 +1,87 @@
+"""The look of all figures, and what they share: panels, lines, legends, explanations."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ..evidence.verdicts import WORDS
+
+PANEL = (4.6, 3.1)  # inches
+SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
+LABELS = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    "test_accuracy": "test accuracy",
+    "test_loss": "test loss",
+    "train_accuracy": "training accuracy (evaluated)",
+    "train_loss": "training loss (evaluated)",
+    "running_accuracy": "training accuracy (running)",
+    "running_loss": "training loss (running)",
+    "learning_rate": "learning rate",
+    "batch_size": "batch size",
+}
+
+sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
+plt.rcParams |= {"figure.dpi": 160, "savefig.dpi": 160, "figure.constrained_layout.use": True}
+OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop", "adadelta")
+COLORS = dict(zip(OPTIMIZERS, sns.color_palette(), strict=False))
+DASHES = dict(zip(OPTIMIZERS, ["", (4, 1.5), (1, 1), (3, 1, 1.5, 1), (5, 1, 1, 1)], strict=True))
+"""An optimizer has the same color and line style in every figure."""
+VERDICTS = dict(
+    zip(
+        WORDS,
+        zip(
+            ["#0173b2", "#cc78bc", "#949494", "#e0a800", "#d55e00", "#a50f15", "#222222"],
+            "oDsv^XP",
+            strict=True,
+        ),
+        strict=True,
+    )
+)
+"""A verdict has the same color and marker in every figure."""
+
+
+def panels(number: int, width: float = 1.0) -> tuple[Figure, list[plt.Axes]]:
+    """That many panels, at most two side by side."""
+    columns = min(2, number)
+    rows = -(-number // columns)
+    size = (PANEL[0] * columns * width, PANEL[1] * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[number:]:
+        axis.set_axis_off()
+    return figure, list(axes.flat[:number])
+
+
+def told_apart(frame: pd.DataFrame, color: str | None) -> dict:
+    """How lines are told apart by a column: by color and by line style."""
+    if color is None:
+        return {}
+    names = frame[color].astype(str)
+    order = list(dict.fromkeys(names))
+    lines = {"hue": names, "style": names, "hue_order": order, "style_order": order}
+    if set(names) <= {*OPTIMIZERS}:
+        lines |= {"palette": {n: COLORS[n] for n in order}, "dashes": {n: DASHES[n] for n in order}}
+    return lines
+
+
+def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
+    """A line below the figure that says what its marks are and of how many seeds."""
+    seeds = "seeds"
+    if {"recipe", "seed"} <= set(frame):
+        counts = frame.groupby("recipe")["seed"].nunique()
+        few, many = counts.min(), counts.max()
+        seeds = f"{few} to {many} seeds" if few != many else f"{many} seeds"
+    figure.supxlabel(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
+
+
+def legend_below(figure: Figure, axis: plt.Axes, title: str = "") -> None:
+    """Move the legend of one panel to below the figure."""
+    handles, labels = axis.get_legend_handles_labels()
+    axis.get_legend().remove()
+    columns = max(1, int(figure.get_figwidth() * 9 // max(map(len, [*labels, "x" * 14]))) // 2)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, fontsize="small", title=title
+    )
