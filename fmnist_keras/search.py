@@ -10,14 +10,15 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
+from pydantic import Field
 
 from . import fingerprint
 from .checks import Positive, Trials, check, check_seeds
@@ -88,6 +89,17 @@ def log_uniform(low: float, high: float) -> FloatDistribution:
     if not low < high:
         raise RecipeError(f"low = {low!r}: must be less than high = {high!r}")
     return FloatDistribution(low, high, log=True)
+
+
+def uniform(low: float, high: float) -> FloatDistribution | IntDistribution:
+    """A search range, of integers where both ends are. Raises RecipeError unless low < high, both
+    finite."""
+    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
+    for name, value in {"low": low, "high": high}.items():
+        check(Annotated[float, Field(allow_inf_nan=False)], name, value)
+    if not low < high:
+        raise RecipeError(f"low = {low!r}: must be less than high = {high!r}")
+    return kind(low, high)
 
 
 def search(

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 from fmnist_keras import training
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.experiment import Study
-from fmnist_keras.search import EXPLORED, log_uniform, search
+from fmnist_keras.search import EXPLORED, log_uniform, search, uniform
 
 BEST_RATE = 0.2
 
@@ -44,6 +44,15 @@ def tried(found):
 
 def test_a_log_range():
     assert RANGE["learning_rate"] == optuna.distributions.FloatDistribution(1e-3, 100.0, log=True)
+
+
+def test_a_range_of_numbers_or_of_integers():
+    assert uniform(0.0, 0.9) == optuna.distributions.FloatDistribution(0.0, 0.9)
+    assert uniform(5, 9) == optuna.distributions.IntDistribution(5, 9)
+    with pytest.raises(RecipeError, match=r"^low = 2: must be less than high = 1$"):
+        uniform(2, 1)
+    with pytest.raises(RecipeError, match=r"^high = inf: must be "):
+        uniform(0.0, math.inf)
 
 
 @pytest.mark.parametrize(
