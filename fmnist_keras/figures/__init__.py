@@ -6,9 +6,9 @@ A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest 
 from .answers import effects, specification
 from .curves import curves, each_seed, train_and_val
 from .runs import against, compare, images
-from .style import VERDICTS
+from .style import SPREAD, VERDICTS
 
 __all__ = [
-    "VERDICTS", "against", "compare", "curves", "each_seed", "effects", "images", "specification",
+    "SPREAD", "VERDICTS", "against", "compare", "curves", "each_seed", "effects", "images", "specification",
     "train_and_val",
 ]  # fmt: skip
