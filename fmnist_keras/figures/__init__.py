@@ -9,6 +9,6 @@ from .runs import against, compare, images
 from .style import SPREAD, VERDICTS
 
 __all__ = [
-    "SPREAD", "VERDICTS", "against", "compare", "curves", "each_seed", "effects", "images", "specification",
-    "train_and_val",
+    "SPREAD", "VERDICTS", "against", "compare", "curves", "each_seed", "effects", "images",
+    "specification", "train_and_val",
 ]  # fmt: skip
