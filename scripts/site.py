@@ -79,7 +79,9 @@ def as_page(notebook):
         for output in cell.outputs:
             output.get("data", {}).pop(MIME, None)
     if answered:
-        box = nbformat.v4.new_markdown_cell(f":::{{tip}} The answer\n{answered}\n:::", id="answer")
+        box = nbformat.v4.new_markdown_cell(
+            f":::{{admonition}} The answer\n:class: tip\n\n{answered}\n:::", id="answer"
+        )
         notebook.cells.insert(1, box)
     return notebook
 
