@@ -69,8 +69,7 @@ help: ## list the targets
 
 all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date (PROFILE=quick)
 	+@$(call execute,$(JOBS),$(NOTEBOOKS))
-	+@$(MAKE) --no-print-directory --silent site
-	@echo "reports/$(PROFILE) is up to date; open site/build/html/index.html"
+	@echo "reports/$(PROFILE) is up to date; make site shows it in the browser"
 
 # One site stands at a time: that of the profile that was built last.
 SITE := .stamps/site-$(PROFILE)
