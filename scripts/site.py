@@ -26,7 +26,7 @@ from scripts.readme import FIGURE_CELL, answer, card, first_sentence, heading, h
 
 SITE = ROOT / "site"
 SOURCES, HTML = SITE / "build" / "sources", SITE / "build" / "html"
-SET_UP = ("notebook.check_parameters(", "notebook.answer(", "notebook.answer_box(")
+SET_UP = ("notebook.check_parameters(", "notebook.answer_box(")
 LEDGER = {
     "numbers": ["id", "condition", "quantity", "published", "measured", "n", "distance", "verdict",
                 "assumed"],
