@@ -74,6 +74,8 @@ KINDS = {
     "batch_sizes": Counts,
     "search_range": Range,
     "search_ranges": dict[str, Range],
+    "figure_rates": Range,
+    "figure_epochs": Annotated[list[Count], Field(min_length=2, max_length=2)],
 }
 """One meaning per name in all notebooks; a notebook's new parameter is entered here."""
 
