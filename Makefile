@@ -67,12 +67,13 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
 
-all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date (PROFILE=quick)
-	+@$(call execute,$(JOBS),$(NOTEBOOKS))
-	@echo "reports/$(PROFILE) is up to date; make site shows it in the browser"
-
 # One site stands at a time: that of the profile that was built last.
 SITE := .stamps/site-$(PROFILE)
+all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date, and build the site (PROFILE=quick)
+	+@$(call execute,$(JOBS),$(NOTEBOOKS))
+	+@$(if $(filter smoke,$(PROFILE)),,$(MAKE) --no-print-directory --silent $(SITE))
+	@echo "reports/$(PROFILE) is up to date$(if $(filter smoke,$(PROFILE)),,: open site/build/html/index.html)"
+
 site: $(SITE) ## build the site from the reports of PROFILE, into site/build/html
 	@echo "open site/build/html/index.html"
 

@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 from IPython import get_ipython
-from IPython.display import clear_output
+from IPython.display import display
+
+BAR = '<progress value="{done}" max="{total}" style="width: 20em"></progress> {text}'
 
 
 class Progress:
-    """Shows how many of a call's runs are done: in a live notebook as a line that goes once all
+    """Shows how many of a call's runs are done: in a live notebook as a bar that goes once all
     are; under ``make``, which names a file in FMNIST_PROGRESS, as the count of the whole process;
     nowhere else, so that a saved notebook does not depend on what was trained when."""
 
@@ -19,8 +21,8 @@ class Progress:
     def __init__(self, name: str, total: int) -> None:
         self.name, self.total, self.before = name, total, Progress.finished
         self.file, self.started = os.environ.get("FMNIST_PROGRESS"), time.monotonic()
-        self.live = get_ipython() is not None and not self.file
-        self.shown = None
+        self.live = hasattr(get_ipython(), "kernel") and not self.file
+        self.bar = self.shown = None
 
     def show(self, done: int) -> None:
         if done == self.shown:
@@ -31,10 +33,21 @@ class Progress:
             partial.write_text(json.dumps({"done": Progress.finished}))
             partial.replace(self.file)
         elif self.live and done < self.total:
-            clear_output(wait=True)
-            minutes = (time.monotonic() - self.started) / 60
-            print(f"{self.name}: {done} of {self.total} runs, {minutes:.1f} min", flush=True)
+            self._draw(done)
 
     def close(self) -> None:
-        if self.live:
-            clear_output()
+        if self.bar:
+            self.bar.update({"text/plain": ""}, raw=True)
+
+    def _draw(self, done: int) -> None:
+        seconds = time.monotonic() - self.started
+        left = f", {seconds * (self.total - done) / done / 60:.1f} min left" if done else ""
+        text = f"{self.name}: {done} of {self.total} runs{left}"
+        shown = {
+            "text/plain": text,
+            "text/html": BAR.format(done=done, total=self.total, text=text),
+        }
+        if self.bar:
+            self.bar.update(shown, raw=True)
+        else:
+            self.bar = display(shown, raw=True, display_id=True)

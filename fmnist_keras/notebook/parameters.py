@@ -77,7 +77,7 @@ KINDS = {
     "figure_rates": Range,
     "figure_epochs": Annotated[list[Count], Field(min_length=2, max_length=2)],
 }
-"""One meaning per name in all notebooks; a notebook's new parameter is entered here."""
+"""One meaning per name in all notebooks. A name that is not here must be of its default's type."""
 
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 _CHECKED = "_checked_parameters"
@@ -97,7 +97,7 @@ def _code(notebook: str) -> list:
 
 def check_parameters(notebook: str, values: dict[str, Any]) -> None:
     """Raise a one-line RecipeError unless ``values`` are parameters of ``notebook``, each of the
-    kind that :data:`KINDS` says.
+    kind that :data:`KINDS` says, or else of its default's type.
 
     In a notebook ``values`` is ``globals()``, right after the parameters: a plain value there whose
     name is no parameter is a misspelt one. In a second call in the same session (a cell run again)
@@ -113,9 +113,16 @@ def check_parameters(notebook: str, values: dict[str, Any]) -> None:
                 f"{name} = {given[name]!r}: {notebook} has no such parameter: {known}"
             )
     for name, default in allowed.items():
-        check(KINDS[name], name, given.get(name, default))
+        check(KINDS.get(name) or _type(default), name, given.get(name, default))
     if "__name__" in values:
         values[_CHECKED] = True
+
+
+def _type(default: Any) -> Any:
+    """The type of a default value, and of a list's items; floats may be integers, too."""
+    if isinstance(default, list) and default:
+        return list[_type(default[0])]
+    return Any if default is None else type(default)
 
 
 def _misspelt(name: str, notebook: str) -> bool:
