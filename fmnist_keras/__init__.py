@@ -4,9 +4,7 @@ recipe → experiment (trains what storage lacks) → two frames → figures, ta
 """
 
 import os
-import warnings
 
-warnings.filterwarnings("ignore", message="IProgress not found")  # Optuna imports tqdm; unused here
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # a keras.json elsewhere has no say
 # With more threads an operation adds up in another order, some of them in one of each run's own.

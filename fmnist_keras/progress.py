@@ -11,6 +11,11 @@ from IPython.display import display
 BAR = '<progress value="{done}" max="{total}" style="width: 20em"></progress> {text}'
 
 
+def watched() -> bool:
+    """Whether somebody looks at this notebook while it runs; not so under ``make``."""
+    return hasattr(get_ipython(), "kernel") and "FMNIST_PROGRESS" not in os.environ
+
+
 class Progress:
     """Shows how many of a call's runs are done: in a live notebook as a bar that goes once all
     are; under ``make``, which names a file in FMNIST_PROGRESS, as the count of the whole process;
@@ -21,7 +26,7 @@ class Progress:
     def __init__(self, name: str, total: int) -> None:
         self.name, self.total, self.before = name, total, Progress.finished
         self.file, self.started = os.environ.get("FMNIST_PROGRESS"), time.monotonic()
-        self.live = hasattr(get_ipython(), "kernel") and not self.file
+        self.live = watched()
         self.bar = self.shown = None
 
     def show(self, done: int) -> None:

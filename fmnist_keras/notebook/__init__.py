@@ -1,10 +1,11 @@
 """What a notebook calls besides its experiment: parameters, tables, expected values."""
 
 from .expected import compare_with_expected
+from .explore import explore
 from .parameters import check_parameters
 from .tables import answer, answer_box, collect, findings, show
 
 __all__ = [
-    "answer", "answer_box", "check_parameters", "collect", "compare_with_expected", "findings",
-    "show",
+    "answer", "answer_box", "check_parameters", "collect", "compare_with_expected", "explore",
+    "findings", "show",
 ]  # fmt: skip
