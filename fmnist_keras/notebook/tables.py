@@ -46,7 +46,8 @@ def answer(*decided: pd.DataFrame) -> None:
     lines = [sentence(row) for row in rows[rows["answer"]].to_dict("records")]
     counts = rows.loc[rows["kind"] == "R", "verdict"].value_counts()
     bar = [f"{SQUARES[word] * n} {n} {word}" for word in WORDS if (n := counts.get(word, 0))]
-    lines.append(f"The reports' claims: {' · '.join(bar)}")
+    if bar:
+        lines.append(f"The reports' claims: {' · '.join(bar)}")
     text = "\n>\n".join(f"> {line}" for line in lines)
     display({"text/markdown": text, "text/plain": text}, raw=True, display_id="answer", update=True)
 

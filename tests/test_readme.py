@@ -1,0 +1,53 @@
+"""What the README says can be added, added as it says, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from fmnist_keras.notebook.tables import ROOT
+
+
+def blocks(heading: str) -> list[tuple[str, str]]:
+    """(language, text) of each block of code under a heading of the README."""
+    section = (ROOT / "README.md").read_text().split(f"### {heading}\n")[1].split("\n### ")[0]
+    return re.findall(r"```(\w+)\n(.*?)```", section, re.S)
+
+
+@pytest.fixture
+def project(tmp_path):
+    copy = tmp_path / "project"
+    for name in ("fmnist_keras", "scripts"):
+        shutil.copytree(ROOT / name, copy / name)
+    for name in ("notebooks", "params/quick"):
+        (copy / name).mkdir(parents=True)
+    return copy
+
+
+def test_a_study_is_three_files(project):
+    claims = project / "fmnist_keras" / "evidence" / "claims"
+    written = blocks("A study")
+    assert [language for language, _ in written] == ["markdown", "python", "python", "yaml", "yaml"]
+    title, parameters, experiment, given, claim = (text for _, text in written)
+    cells = [new_markdown_cell(title), new_code_cell(parameters), new_code_cell(experiment)]
+    cells[1].metadata["tags"] = ["parameters"]
+    nbformat.write(new_notebook(cells=cells), project / "notebooks" / "15_momentum.ipynb")
+    (project / "params" / "quick" / "15_momentum.yaml").write_text(given)
+    (claims / "15_momentum.yaml").write_text(claim)
+    executed = subprocess.run(
+        [sys.executable, "scripts/execute.py", "quick", "15_momentum"],
+        cwd=project, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(project)},
+    )  # fmt: skip
+    assert executed.returncode == 0, executed.stdout + executed.stderr
+    report = nbformat.read(project / "reports" / "quick" / "15_momentum.ipynb", as_version=4)
+    shown = [str(output) for cell in report.cells for output in cell.get("outputs", [])]
+    box, *rest = shown
+    assert "validation accuracy by more than a point. **Holds**" in box
+    assert any("F-15-1" in output for output in rest)
+    assert any("image/png" in output for output in rest)
