@@ -18,22 +18,43 @@ FIGURE_CELL = "14-07"  # of the summary: every number as a distance
 def headline(profile: str) -> str:
     """README's first screen, as Markdown: some findings, the architectures of table 6.1 by test
     accuracy, and how many published numbers and claims got which verdict."""
-    numbers, claims = collect(profile, "numbers"), collect(profile, "claims")
-    by_id = claims.drop_duplicates("id").set_index("id", drop=False)
-    findings = [
-        f"- {sentence(by_id.loc[name])} *({name})*" for name in FINDINGS if name in by_id.index
+    numbers, claims = numbers_once(profile), own_claims(profile)
+    tallies = [
+        f"{len(numbers)} published numbers: {_tally(numbers)}.",
+        f"{len(claims)} claims of the sources about their own results: {_tally(claims)}.",
     ]
+    return "\n".join([findings(profile), "", architectures(profile), "", *tallies])
+
+
+def findings(profile: str) -> str:
+    """Some decided claims as sentences, in a list."""
+    claims = collect(profile, "claims")
+    by_id = claims.drop_duplicates("id").set_index("id", drop=False)
+    found = [name for name in FINDINGS if name in by_id.index]
+    return "\n".join(f"- {sentence(by_id.loc[name])} *({name})*" for name in found)
+
+
+def architectures(profile: str) -> str:
+    """Table 6.1 of the Keras study by test accuracy, published beside measured."""
+    numbers = collect(profile, "numbers")
     part = numbers[numbers["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
     columns = ["condition", "published", "measured", "n", "distance", "verdict"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]
-    once = numbers[[published()[name].same_as is None for name in numbers["id"]]]
-    own = claims[claims["kind"] == "R"]
-    tallies = [
-        f"{len(once)} published numbers: {_tally(once)}.",
-        f"{len(own)} claims of the sources about their own results: {_tally(own)}.",
-    ]
-    return "\n".join([*findings, "", *lines, "", *tallies])
+    return "\n".join(
+        lines + ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]
+    )
+
+
+def numbers_once(profile: str):
+    """The published numbers with their verdicts; one that was printed twice stands there once."""
+    numbers = collect(profile, "numbers")
+    return numbers[[published()[name].same_as is None for name in numbers["id"]]]
+
+
+def own_claims(profile: str):
+    """The claims that the sources make about their own results, with their verdicts."""
+    claims = collect(profile, "claims")
+    return claims[claims["kind"] == "R"]
 
 
 def _tally(rows) -> str:

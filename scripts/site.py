@@ -21,8 +21,21 @@ from sphinx.cmd.build import build_main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fmnist_keras.evidence.verdicts import WORDS
+from fmnist_keras.figures.style import VERDICTS
 from fmnist_keras.notebook.tables import MIME, ROOT, collect
-from scripts.readme import FIGURE_CELL, answer, card, first_sentence, heading, headline, image
+from scripts.readme import (
+    FIGURE_CELL,
+    answer,
+    architectures,
+    card,
+    findings,
+    first_sentence,
+    heading,
+    image,
+    numbers_once,
+    own_claims,
+)
 
 SITE = ROOT / "site"
 SOURCES, HTML = SITE / "build" / "sources", SITE / "build" / "html"
@@ -60,7 +73,7 @@ def write(name: str, text: str) -> None:
 def as_page(notebook):
     """The report as a chapter: code folded, set-up and log lines away, the answer as a box, and an
     alternative text for each figure."""
-    answered = answer(notebook)
+    answered = with_bar(answer(notebook))
     title = section = about = heading(notebook.cells[0].source)
     injected = any("injected-parameters" in tags(cell) for cell in notebook.cells)
     for cell in notebook.cells:
@@ -86,6 +99,32 @@ def as_page(notebook):
     return notebook
 
 
+def with_bar(answered: str) -> str:
+    """An answer whose last line, the verdicts in words and squares, is a bar."""
+    *lines, last = answered.splitlines() or [""]
+    title, _, verdicts = last.partition(": ")
+    if not verdicts:
+        return answered
+    shares = [part.split(" ", 2)[1:] for part in verdicts.split(" · ")]
+    return "\n".join([*lines, bar(title, {word: int(number) for number, word in shares})])
+
+
+def bar(title: str, counts: dict[str, int]) -> str:
+    """A bar of colored shares, and the same in words."""
+    shares = "".join(
+        f'<span style="flex: {number}; background: {VERDICTS[word][0]}"></span>'
+        for word, number in counts.items()
+    )
+    words = ", ".join(
+        f'<span class="verdict" style="--color: {VERDICTS[word][0]}">{number} {word}</span>'
+        for word, number in counts.items()
+    )
+    return (
+        f'<div class="verdict-bar" aria-hidden="true">{shares}</div>'
+        f'<div class="verdict-words">{title}: {words}</div>'
+    )
+
+
 def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
 
@@ -93,19 +132,35 @@ def tags(cell) -> list[str]:
 def front_page(profile: str, cards: dict[str, tuple[str, str, str]]) -> str:
     grid = "\n".join(
         f":::{{grid-item-card}} {title}\n:link: {name}\n:link-type: doc\n"
-        f"{answered or question}\n:::"
+        f"{with_bar(answered) or question}\n:::"
         for name, (title, question, answered) in cards.items()
     )
     chapters = "\n".join(cards)
     return f"""# What five Fashion-MNIST reports said, and what holds
 
 Five published reports tuned small neural networks on Fashion-MNIST and quoted one run per number.
-Here every experiment is run again at several seeds (profile `{profile}`), and every number and
-claim gets an answer.
+Here every experiment is run again at several seeds (profile `{profile}`). Every published number is
+asked: could one new run have given it? Every claim is decided by a comparison over seeds.
 
-{headline(profile)}
+{tally(profile)}
 
-![Every published number as a distance from ours, colored by verdict](headline.png)
+## Five findings
+
+{findings(profile)}
+
+Each is what a source claimed, then our verdict, the difference that decides with its 95 %
+confidence interval, and the number of seeds.
+
+## The seven architectures
+
+{architectures(profile)}
+
+## Every number as a distance
+
+One mark is one published number. Its distance from our mean is in units of what one new run would
+differ by; between the dashed lines lies what a new run may give in 95 of 100 cases.
+
+[![Every published number as a distance from ours, colored by verdict](headline.png)](14_summary)
 
 ## Chapters
 
@@ -129,6 +184,17 @@ ledger
 provenance
 ```
 """
+
+
+def tally(profile: str) -> str:
+    """The verdicts of all numbers and claims that count, as two bars."""
+    counted = {"published numbers": numbers_once(profile), "claims": own_claims(profile)}
+    bars = []
+    for what, rows in counted.items():
+        counts = rows["verdict"].value_counts()
+        shares = {word: counts[word] for word in WORDS if word in counts}
+        bars.append(bar(f"<b>{len(rows)} {what}</b>", shares))
+    return "\n".join(bars)
 
 
 def ledger(profile: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from fmnist_keras.notebook.tables import ROOT
-from scripts.readme import headline
+from scripts.readme import numbers_once, own_claims
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -75,8 +75,13 @@ def test_code_is_folded_and_no_parameter_stands_twice(pages):
 
 def test_the_front_page_shows_the_tally_of_the_frames(pages):
     shown = " ".join(pages["index.html"].get_text().split())
-    tally = headline("quick").splitlines()[-2:]
-    assert all(line in shown for line in tally)
+    for rows, what in (
+        (numbers_once("quick"), "published numbers"),
+        (own_claims("quick"), "claims"),
+    ):
+        assert f"{len(rows)} {what}: " in shown
+        for word, number in rows["verdict"].value_counts().items():
+            assert f"{number} {word}" in shown
 
 
 @pytest.fixture(scope="module")

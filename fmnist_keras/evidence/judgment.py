@@ -131,7 +131,7 @@ def _judged(row: Published, part: pd.DataFrame, sample: np.ndarray, least_sd: fl
         "measured": _shown_mean(row, mean, top - mean),
         "n": n,
         "SD": f"{sd:.{DIGITS[row.unit]}f}" if n > 1 else "–",
-        "distance": f"{away:+.1f}" if n > 1 else "–",
+        "distance": f"{round(away, 1) + 0:+.1f}" if n > 1 else "–",
         "verdict": REPRODUCED if surely else _verdict(p, half, tolerance, sd),
         "p": p,
         "away": away,

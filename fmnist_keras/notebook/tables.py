@@ -11,6 +11,7 @@ from ..evidence import sentence
 from ..evidence.verdicts import SQUARES, WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
+pd.options.display.max_colwidth = None  # versions and sentences are shown to their end
 MIME = "application/vnd.fmnist-keras.table+json"
 
 
