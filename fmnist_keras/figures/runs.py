@@ -53,8 +53,11 @@ def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt
     return axis
 
 
-def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int = 8) -> Figure:
-    """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each."""
+def images(
+    pictures: np.ndarray, titles: list[str] | None = None, columns: int = 8, signed: bool = False
+) -> Figure:
+    """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each.
+    ``signed``: red above and blue below a white zero."""
     rows = -(-len(pictures) // columns)
     width, height = (1.05, 1.05) if titles is None else (1.25, 1.45)
     figure, axes = plt.subplots(
@@ -63,10 +66,12 @@ def images(pictures: np.ndarray, titles: list[str] | None = None, columns: int =
         gridspec_kw={"left": 0, "right": 1, "hspace": 0.05 if titles is None else 0.4},
     )  # fmt: skip
     low, high = np.min(pictures), np.max(pictures)
+    if signed:
+        low, high = -np.abs(pictures).max(), np.abs(pictures).max()
     for axis in axes.flat:
         axis.set_axis_off()
     for number, picture in enumerate(pictures):
-        axes.flat[number].imshow(picture, cmap="gray", vmin=low, vmax=high)
+        axes.flat[number].imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
         if titles is not None:
             axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
     return figure
