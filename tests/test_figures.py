@@ -38,10 +38,21 @@ def test_curves_draw_a_line_and_a_seed_band_per_condition(frame):
         assert len(axis.collections) == len(OPTIMIZERS)
     (legend,) = axes[0].figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(OPTIMIZERS)
-    assert axes[0].figure.get_supxlabel() == "line: mean of 3 seeds; band: lowest to highest"
+    assert axes[0].figure.get_suptitle() == "line: mean of 3 seeds; band: lowest to highest"
     band = axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert band.min() == pytest.approx(1 / 5)
     assert band.max() == pytest.approx(1 + 0.2)
+
+
+def test_nothing_of_a_figure_lies_under_its_legend(frame):
+    many = pd.concat(frame.assign(name=f"condition {number}") for number in range(9))
+    for draw in (figures.curves, figures.each_seed):
+        figure = draw(many, "val_accuracy", "val_loss", color="name")
+        figure.canvas.draw()
+        (legend,) = figure.legends
+        others = [figure._suptitle, *figure.axes]
+        boxes = [other.get_tightbbox(figure.canvas.get_renderer()) for other in others]
+        assert not any(legend.get_window_extent().overlaps(box) for box in boxes)
 
 
 def test_train_and_val_give_two_panels_per_condition(frame):

@@ -68,20 +68,22 @@ def told_apart(frame: pd.DataFrame, color: str | None) -> dict:
 
 
 def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
-    """A line below the figure that says what its marks are and of how many seeds."""
+    """A line above the panels that says what their marks are and of how many seeds."""
     seeds = "seeds"
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
         few, many = counts.min(), counts.max()
         seeds = f"{few} to {many} seeds" if few != many else f"{many} seeds"
-    figure.supxlabel(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
+    figure.suptitle(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
 
 
 def legend_below(figure: Figure, axis: plt.Axes, title: str = "") -> None:
     """Move the legend of one panel to below the figure."""
     handles, labels = axis.get_legend_handles_labels()
     axis.get_legend().remove()
-    columns = max(1, int(figure.get_figwidth() * 9 // max(map(len, [*labels, "x" * 14]))) // 2)
+    inches = 0.7 + 0.085 * max(map(len, labels))  # of a line and its label
+    rows = -(-len(labels) // max(1, int(figure.get_figwidth() / inches)))
+    columns = -(-len(labels) // rows)
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, fontsize="small", title=title
     )
