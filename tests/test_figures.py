@@ -77,10 +77,12 @@ def test_images_have_titles_and_empty_places_stay_blank():
 def test_each_seed_has_a_line_that_ends_where_it_stopped(frame):
     stopped = frame[(frame["seed"] != 1) | (frame["epoch"] <= 3)]
     (axis,) = figures.each_seed(stopped, "val_loss").axes
-    ends = sorted(line.get_xdata()[-1] for line in axis.lines if len(line.get_xdata()))
+    *lines, rings = [line for line in axis.lines if len(line.get_xdata())]
+    ends = sorted(line.get_xdata()[-1] for line in lines)
     assert ends == [3, 3, 5, 5, 5, 5]  # two conditions, three seeds
     dots = np.concatenate([dots.get_offsets() for dots in axis.collections])
     assert sorted(dots[:, 0]) == ends
+    assert sorted(rings.get_xdata()) == ends, "the loss falls to the end"
     assert dots[:, 1].max() == pytest.approx(1 / 3 + 0.1)
 
 

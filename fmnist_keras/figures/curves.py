@@ -20,7 +20,7 @@ def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figu
             legend=color is not None and axis is axes[-1],
         )  # fmt: skip
         axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _whole_epochs(axis, part)
     explain(figure, frame, "line: mean of {seeds}; band: lowest to highest")
     if color:
         legend_below(figure, axes[-1], LABELS.get(color, "" if color == "name" else color))
@@ -45,7 +45,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
                 legend=quantity == "loss",
             )  # fmt: skip
             axis.set(title=str(name), ylabel=quantity, xlabel="epoch")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            _whole_epochs(axis, lines)
         pair[0].legend(title=None, fontsize="small")
     explain(figure, frame, "line: mean of {seeds}; band: lowest to highest")
     return figure
@@ -53,8 +53,12 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
 
 def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure:
     """One panel per metric, value against epoch: a thin line for each seed, with a dot where it
-    stopped, so that no mean is over those seeds alone that still train."""
+    stopped and a ring at its lowest validation loss, so that no mean is over those seeds alone that
+    still train."""
     figure, axes = panels(len(metrics))
+    val_loss = frame[frame["metric"] == "val_loss"]
+    lowest = val_loss.groupby([color, "seed"], sort=False)["value"].idxmin().dropna()
+    best = val_loss.loc[lowest, [color, "seed", "epoch"]]
     for metric, axis in zip(metrics, axes, strict=True):
         part = frame[frame["metric"] == metric]
         lines = dict(x="epoch", y="value", hue=color, hue_order=list(dict.fromkeys(frame[color])))
@@ -64,8 +68,17 @@ def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure
         )  # fmt: skip
         last = part.loc[part.groupby([color, "seed"], sort=False)["epoch"].idxmax()]
         sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
+        rings = part.merge(best, on=[color, "seed", "epoch"])
+        axis.plot(rings["epoch"], rings["value"], "o", ms=8, mfc="none", mec="0.2", zorder=3)
         axis.set(ylabel=LABELS.get(metric, metric), xlabel="epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped")
+        _whole_epochs(axis, part)
+    explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped; ring: best")
     legend_below(figure, axes[-1])
     return figure
+
+
+def _whole_epochs(axis: plt.Axes, frame: pd.DataFrame) -> None:
+    """Ticks at whole epochs, also where there is one alone."""
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if frame["epoch"].max() == 1:
+        axis.set_xlim(0, 2)

@@ -78,12 +78,13 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
 
 
 def legend_below(figure: Figure, axis: plt.Axes, title: str = "") -> None:
-    """Move the legend of one panel to below the figure."""
+    """Move the legend of one panel to below the figure, which grows by as much."""
     handles, labels = axis.get_legend_handles_labels()
     axis.get_legend().remove()
     inches = 0.7 + 0.085 * max(map(len, labels))  # of a line and its label
     rows = -(-len(labels) // max(1, int(figure.get_figwidth() / inches)))
     columns = -(-len(labels) // rows)
+    figure.set_figheight(figure.get_figheight() + 0.2 * rows)
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, fontsize="small", title=title
     )
