@@ -1,8 +1,8 @@
 """What a notebook calls besides its experiment: parameters, tables, expected values."""
 
 from .expected import compare_with_expected
-from .explore import explore
 from .parameters import check_parameters
+from .sliders import explore
 from .tables import answer, answer_box, collect, findings, show
 
 __all__ = [
