@@ -340,3 +340,18 @@ def test_the_answer_fills_the_box_under_the_title(monkeypatch):
     assert box.count("A is better.") == 1
     assert "**Reproduced**: +9.67 points" in box
     assert "🟦 1 reproduced · 🟥 1 not reproduced" in box
+
+
+@pytest.mark.parametrize(
+    ("measure", "unit"),
+    [("val_accuracy - test_accuracy", " points"), ("epochs_to(val_accuracy, 0.85)", " epochs"),
+     ("highest_at(val_accuracy) - lowest_at(val_loss)", " epochs"), ("stop_epoch", " epochs"),
+     ("at(val_loss, 1) - at(val_loss, 10)", " of loss"), ("test_loss", " of loss"),
+     ("psnr", " dB"), ("ratio(val_loss)", ""), ("increases(val_loss)", ""),
+     ("epochs_to(val_accuracy, 0.85) * updates_per_epoch", ""), ("near_zero", "")],
+)  # fmt: skip
+def test_an_effect_says_what_it_is_counted_in(measure, unit):
+    contrast = Contrast(measure, "", "above", np.array([2.0, 3.0]), None)
+    mean, _, rest = contrast.effect.partition(" (")
+    assert re.fullmatch(rf"\+[\d.]+{unit}", mean)
+    assert rest

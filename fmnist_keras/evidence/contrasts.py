@@ -1,5 +1,6 @@
 """Contrasts: what a claim's comparison of two arms comes down to, one difference per seed."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +67,8 @@ class Contrast:
         if undefined := np.count_nonzero(~np.isfinite(self.differences)):
             return f"undefined in {undefined} of {len(self.differences)} seeds"
         mean, *bounds = interval(self.differences)
-        factor, unit = (100, " points") if in_points(self.measure) else (1, "")
-        digits = 2 if unit else _digits(mean)
+        factor, digits = (100, 2) if in_points(self.measure) else (1, _digits(mean))
+        unit = _unit(self.measure)
         texts = [f"{factor * bound:+.{digits}f}" for bound in (mean, *bounds)]
         return texts[0] + unit + (f" ({texts[1]} to {texts[2]})" if bounds[0] == bounds[0] else "")
 
@@ -75,6 +76,20 @@ class Contrast:
 def in_points(measure: str) -> bool:
     """Whether the measure is a difference of accuracies, shown in percentage points."""
     return "accuracy" in measure and "epochs" not in measure and "_at(" not in measure
+
+
+UNITS = {
+    r"epochs_to\([^)]*\)|(low|high)est_at\(.*|\w+_epoch": " epochs",
+    r"psnr": " dB",
+    r"(?!.*(/|ratio|increases|directness|_at\()).*loss.*": " of loss",
+}
+"""What a measure's differences are counted in, where that is not clear from its claim."""
+
+
+def _unit(measure: str) -> str:
+    if in_points(measure):
+        return " points"
+    return next((unit for form, unit in UNITS.items() if re.fullmatch(form, measure)), "")
 
 
 def _digits(value: float) -> int:
