@@ -12,8 +12,10 @@ BAR = '<progress value="{done}" max="{total}" style="width: 20em"></progress> {t
 
 
 def watched() -> bool:
-    """Whether somebody looks at this notebook while it runs; not so under ``make``."""
-    return hasattr(get_ipython(), "kernel") and "FMNIST_PROGRESS" not in os.environ
+    """Whether somebody looks at this notebook while it runs. Front ends such as JupyterLab name the
+    cell in their request; papermill, nbclient and nbval do not, and may hang over widgets."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
 
 class Progress:

@@ -2,6 +2,7 @@
 
 import ipywidgets
 import pytest
+from jupyter_client.manager import run_kernel
 
 from fmnist_keras import notebook, progress
 from fmnist_keras.experiment import Study
@@ -37,12 +38,17 @@ def test_a_bar_grows_and_leaves_nothing_behind(small, shown):
     assert shown == [], "all is stored"
 
 
-def test_nobody_looks_under_make_or_outside_a_notebook(monkeypatch):
+@pytest.mark.parametrize(("metadata", "answer"), [({"cellId": "a"}, "True"), ({}, "False")])
+def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
     assert not progress.watched()
-    monkeypatch.setattr(progress, "get_ipython", lambda: type("Shell", (), {"kernel": None})())
-    assert progress.watched()
-    monkeypatch.setenv("FMNIST_PROGRESS", "file")
-    assert not progress.watched()
+    code = "from fmnist_keras.progress import watched; print(watched())"
+    with run_kernel(kernel_name="python3") as client:
+        content = {"code": code, "silent": False, "store_history": False, "user_expressions": {},
+                   "allow_stdin": False, "stop_on_error": True}  # fmt: skip
+        client.shell_channel.send(client.session.msg("execute_request", content, metadata=metadata))
+        while (message := client.get_iopub_msg(timeout=60))["msg_type"] != "stream":
+            assert message["msg_type"] != "error", message["content"]
+    assert message["content"]["text"].strip() == answer
 
 
 @pytest.mark.parametrize("live", [False, True])

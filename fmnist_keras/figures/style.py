@@ -73,7 +73,7 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
         few, many = counts.min(), counts.max()
-        seeds = f"{few} to {many} seeds" if few != many else f"{many} seeds"
+        seeds = f"{few} to {many} seeds" if few != many else f"{many} seed{'s' * (many > 1)}"
     figure.suptitle(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
 
 

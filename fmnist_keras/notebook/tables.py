@@ -12,6 +12,7 @@ from ..evidence.verdicts import SQUARES, WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 pd.options.display.max_colwidth = None  # versions and sentences are shown to their end
+FOLDED = 12  # readings: a longer table of them opens with a click
 MIME = "application/vnd.fmnist-keras.table+json"
 
 
@@ -21,7 +22,10 @@ def show(table: pd.DataFrame) -> None:
     shown = table[table.attrs["shown"]]
     data = json.loads(table.to_json(orient="records"))  # what is no number becomes null
     rows = [{"rows": table.attrs["rows"], **row} for row in data]
-    pages = {"text/html": shown.to_html(index=False), "text/plain": shown.to_string(index=False)}
+    page = shown.to_html(index=False)
+    if table.attrs["rows"] == "readings" and len(table) > FOLDED:
+        page = f"<details><summary>{len(table)} readings</summary>{page}</details>"
+    pages = {"text/html": page, "text/plain": shown.to_string(index=False)}
     display({**pages, MIME: rows}, raw=True)
 
 
