@@ -57,9 +57,14 @@ def own_claims(profile: str):
     return claims[claims["kind"] == "R"]
 
 
-def _tally(rows) -> str:
+def verdicts(rows) -> dict[str, int]:
+    """How many of the rows have each verdict, in the order of the words."""
     counts = rows["verdict"].value_counts()
-    return ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
+    return {word: int(counts[word]) for word in WORDS if word in counts}
+
+
+def _tally(rows) -> str:
+    return ", ".join(f"{number} {word}" for word, number in verdicts(rows).items())
 
 
 def answer(notebook) -> str:

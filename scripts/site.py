@@ -21,7 +21,6 @@ from sphinx.cmd.build import build_main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fmnist_keras.evidence.verdicts import WORDS
 from fmnist_keras.figures.style import VERDICTS
 from fmnist_keras.notebook.tables import MIME, ROOT, collect
 from scripts.readme import (
@@ -35,6 +34,7 @@ from scripts.readme import (
     image,
     numbers_once,
     own_claims,
+    verdicts,
 )
 
 SITE = ROOT / "site"
@@ -189,12 +189,9 @@ provenance
 def tally(profile: str) -> str:
     """The verdicts of all numbers and claims that count, as two bars."""
     counted = {"published numbers": numbers_once(profile), "claims": own_claims(profile)}
-    bars = []
-    for what, rows in counted.items():
-        counts = rows["verdict"].value_counts()
-        shares = {word: counts[word] for word in WORDS if word in counts}
-        bars.append(bar(f"<b>{len(rows)} {what}</b>", shares))
-    return "\n".join(bars)
+    return "\n".join(
+        bar(f"<b>{len(rows)} {what}</b>", verdicts(rows)) for what, rows in counted.items()
+    )
 
 
 def ledger(profile: str) -> str:

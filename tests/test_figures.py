@@ -74,6 +74,18 @@ def test_images_have_titles_and_empty_places_stay_blank():
     assert sum(bool(axis.images) for axis in figure.axes) == 5
 
 
+def test_signed_images_are_white_at_zero():
+    pictures = np.zeros((2, 28, 28))
+    pictures[0, 0, 0] = -3
+    figure = figures.images(pictures, columns=2, signed=True)
+    assert [axis.images[0].get_clim() for axis in figure.axes] == [(-3, 3), (-3, 3)]
+
+
+def test_one_seed_is_not_called_seeds(frame):
+    figure = figures.curves(frame[frame["seed"] == 0], "val_loss", color="name")
+    assert figure.get_suptitle() == "line: mean of 1 seed; band: lowest to highest"
+
+
 def test_each_seed_has_a_line_that_ends_where_it_stopped(frame):
     stopped = frame[(frame["seed"] != 1) | (frame["epoch"] <= 3)]
     (axis,) = figures.each_seed(stopped, "val_loss").axes

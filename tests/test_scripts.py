@@ -197,6 +197,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     _, lines = project.run("make", "all")
     assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "14_summary"}
     assert '"quick\\n"' in (project.reports / "14_summary.ipynb").read_text()
+    assert (project.folder / ".stamps" / "site-quick").exists()
     assert project.run("make", "all") == (0, lines[-1:])
 
 

@@ -3,9 +3,9 @@
 from .expected import compare_with_expected
 from .parameters import check_parameters
 from .sliders import explore
-from .tables import answer, answer_box, collect, findings, show
+from .tables import answer, answer_box, collect, findings, folded, show
 
 __all__ = [
     "answer", "answer_box", "check_parameters", "collect", "compare_with_expected", "explore",
-    "findings", "show",
+    "findings", "folded", "show",
 ]  # fmt: skip

@@ -22,11 +22,20 @@ def show(table: pd.DataFrame) -> None:
     shown = table[table.attrs["shown"]]
     data = json.loads(table.to_json(orient="records"))  # what is no number becomes null
     rows = [{"rows": table.attrs["rows"], **row} for row in data]
-    page = shown.to_html(index=False)
-    if table.attrs["rows"] == "readings" and len(table) > FOLDED:
-        page = f"<details><summary>{len(table)} readings</summary>{page}</details>"
+    many = table.attrs["rows"] == "readings" and len(table) > FOLDED
+    page = _folded(f"{len(table)} readings", shown) if many else shown.to_html(index=False)
     pages = {"text/html": page, "text/plain": shown.to_string(index=False)}
     display({**pages, MIME: rows}, raw=True)
+
+
+def folded(title: str, table: pd.DataFrame) -> None:
+    """Display a long table that opens once its title is clicked."""
+    text = f"{title}\n{table.to_string(index=False)}"
+    display({"text/html": _folded(title, table), "text/plain": text}, raw=True)
+
+
+def _folded(title: str, table: pd.DataFrame) -> str:
+    return f"<details><summary>{title}</summary>{table.to_html(index=False)}</details>"
 
 
 def findings(decided: pd.DataFrame) -> None:
