@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-CODE = ("backend.py", "data.py", "models.py", "training/*.py")
+CODE = ("backend.py", "data.py", "layers.py", "models.py", "training/*.py")
 BACKEND = os.environ["KERAS_BACKEND"]
 
 
@@ -75,6 +75,6 @@ def check_unchanged() -> None:
     numbers would be stored under a fingerprint that is not theirs."""
     if on_disk() != CURRENT:
         raise RuntimeError(
-            "data.py, models.py or training/ was edited after this session imported it: restart "
-            "the kernel, then run again"
+            "data.py, layers.py, models.py or training/ was edited after this session imported "
+            "it: restart the kernel, then run again"
         )

@@ -3,7 +3,10 @@ softmax belongs to the loss, where it is exact. Parameter counts do not depend o
 
 from pathlib import Path
 
+from . import registry
 from .backend import keras
+from .errors import RecipeError
+from .layers import BatchNormalization
 from .recipe import Recipe
 
 layers = keras.layers
@@ -28,19 +31,28 @@ def build(recipe: Recipe) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
     try:
-        stack = {"mlp": _mlp, "simple_cnn": _simple_cnn, "dropout_cnn": _dropout_cnn}
-        stack |= {"deep_cnn": _deep_cnn, "vgg16": _vgg16}
         outputs = CLASSES if recipe.task == "classify" else COLUMN_PIXELS
         return keras.Sequential(
             [
                 keras.Input((28, 28, 1) if recipe.convolutional else (784,)),
-                *stack[recipe.model](recipe),
+                *_hidden_layers(recipe),
                 _output(outputs, recipe),
             ],
             name=recipe.model,
         )
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _hidden_layers(recipe: Recipe) -> list[layers.Layer]:
+    """All layers between input and output."""
+    stacks = {"mlp": _mlp, "simple_cnn": _simple_cnn, "dropout_cnn": _dropout_cnn}
+    stacks |= {"deep_cnn": _deep_cnn, "vgg16": _vgg16}
+    stacks |= {name: entry.function for name, entry in registry.architectures.items()}
+    stack = stacks[recipe.model](recipe)
+    if not isinstance(stack, list) or not all(isinstance(one, layers.Layer) for one in stack):
+        raise RecipeError(f"model = {recipe.model!r}: must give a list of Keras layers")
+    return stack
 
 
 def _dense(units: int, recipe: Recipe, fan_in: int | None = None, **options) -> layers.Dense:
@@ -56,6 +68,8 @@ def _initializer(recipe: Recipe):
         return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     if recipe.initializer == "normal_0.01":
         return keras.initializers.RandomNormal(stddev=0.01)
+    if recipe.initializer in registry.initializers:
+        return registry.initializers[recipe.initializer].function()
     return recipe.initializer
 
 
@@ -132,16 +146,18 @@ def _scaled(units: int, recipe: Recipe) -> int:
 
 
 def _conv(filters: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
-    """A 3 × 3 convolution that keeps the size, then (batch normalization and) ReLU."""
+    """A 3 × 3 convolution that keeps the size, then (batch normalization and) ReLU. Normalization
+    takes any bias away again, so there is none before it."""
     convolution = layers.Conv2D(
-        _scaled(filters, recipe), 3, padding="same", kernel_initializer=_initializer(recipe)
-    )
-    return [convolution, *[layers.BatchNormalization()] * batch_norm, layers.ReLU()]
+        _scaled(filters, recipe), 3, padding="same", use_bias=not batch_norm,
+        kernel_initializer=_initializer(recipe),
+    )  # fmt: skip
+    return [convolution, *[BatchNormalization()] * batch_norm, layers.ReLU()]
 
 
 def _hidden(units: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
-    dense = _dense(_scaled(units, recipe), recipe)
-    return [dense, *[layers.BatchNormalization()] * batch_norm, layers.ReLU()]
+    dense = _dense(_scaled(units, recipe), recipe, use_bias=not batch_norm)
+    return [dense, *[BatchNormalization()] * batch_norm, layers.ReLU()]
 
 
 def _simple_cnn(recipe: Recipe) -> list[layers.Layer]:

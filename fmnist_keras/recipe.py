@@ -9,8 +9,16 @@ import itertools
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)  # fmt: skip
 
+from . import registry
 from .checks import Count, Name, NotNegative, Positive, Rate, Widths, distinct, explain
 from .errors import RecipeError
 
@@ -50,7 +58,8 @@ class Recipe(BaseModel):
     ones for all seeds. Test labels stay right."""
 
     # model
-    model: Literal["mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"] = "mlp"
+    model: Annotated[str, AfterValidator(registry.known_model)] = "mlp"
+    """mlp, simple_cnn, dropout_cnn, deep_cnn, vgg16, or a registered architecture."""
     units: Widths = (32,)
     activation: Literal["sigmoid", "relu", "leaky_relu"] = "sigmoid"
     framework_defaults: Literal["keras", "torch"] = "keras"
@@ -61,9 +70,8 @@ class Recipe(BaseModel):
     batch_norm: Literal["none", "before", "after", "input"] = "none"
     """MLP: before or after each hidden activation, or of the network's input alone. VGG-16: before
     or after, which both mean before."""
-    initializer: Literal[
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "torch", "normal_0.01"
-    ] = "glorot_uniform"
+    initializer: Annotated[str, AfterValidator(registry.known_initializer)] = "glorot_uniform"
+    """glorot_ or he_, uniform or normal; torch; normal_0.01; or a registered one."""
     width_multiplier: Annotated[float, Field(gt=0, le=4)] = 1.0
     """CNN: factor on every number of filters and dense units."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -114,7 +122,8 @@ class Recipe(BaseModel):
             raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' takes one")
         if self.beta_1 is not None and self.optimizer != "adam":
             raise ValueError(f"beta_1 = {self.beta_1}: only optimizer = 'adam' takes one")
-        if self.convolutional and self.batch_norm == "input":
+        registered = self.model in registry.architectures
+        if self.convolutional and not registered and self.batch_norm == "input":
             raise ValueError("batch_norm = 'input': is for model = 'mlp'")
         if self.patience and self.validation == "none":
             raise ValueError(f"patience = {self.patience}: needs validation other than 'none'")
@@ -131,7 +140,9 @@ class Recipe(BaseModel):
     def _idle(self) -> dict[str, str]:
         """Fields that would do nothing here, and why: a run has one recipe, not several."""
         for_cnn, for_mlp = "is for the CNNs", "is for model = 'mlp'"
-        if self.convolutional:
+        if self.model in registry.architectures:
+            idle = {}  # only its function knows
+        elif self.convolutional:
             mlp_only = ("units", "activation", "dropout", "l1", "l2", "l2_squared", "weight_decay")
             idle = dict.fromkeys(mlp_only, for_mlp)
             if self.model != "vgg16":
@@ -202,10 +213,15 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that identify the condition: all fields but ``name``, and what follows
-        from them here. Two recipes that say the same in two ways have one key."""
+        """Twelve hex digits that identify the condition: all fields but ``name``, what follows
+        from them here, and the code of registered functions. Two recipes that say the same in two
+        ways have one key."""
         fields = self.model_dump(mode="json", exclude={"name"}) | self._plain()
         derived = [self.train_images, self.steps, self.convolutional]
+        registered = [
+            registry.architectures.get(self.model), registry.initializers.get(self.initializer)
+        ]  # fmt: skip
+        derived += [entry.code for entry in registered if entry]
         text = json.dumps([fields, derived], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -46,7 +46,7 @@ PARAMETERS = {
     "Dropout CNN": convolutions(1, 32, 64) + dense(7 * 7 * 64, 128, 10),
     "Deep CNN + BN": convolutions(*DEEP_FILTERS)
     + dense(3 * 3 * 128, 128, 10)
-    + 4 * (sum(DEEP_FILTERS[1:]) + 128),  # batch normalization
+    + 3 * (sum(DEEP_FILTERS[1:]) + 128),  # four of batch normalization in place of a bias
     "VGG-16": convolutions(*VGG_FILTERS) + dense(512, 512, 512, 10),
 }
 

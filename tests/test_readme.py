@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fmnist_keras.notebook.tables import ROOT
@@ -51,3 +52,14 @@ def test_a_study_is_three_files(project):
     assert "validation accuracy by more than a point. **Holds**" in box
     assert any("F-15-1" in output for output in rest)
     assert any("image/png" in output for output in rest)
+
+
+def test_an_architecture_is_a_cell(tmp_path):
+    (cell,) = (text for language, text in blocks("An architecture") if language == "python")
+    notebook = new_notebook(cells=[new_code_cell(cell)])
+    results = os.environ | {"FMNIST_RESULTS": str(tmp_path)}
+    NotebookClient(notebook, kernel_name="python3").execute(env=results, cwd=ROOT)
+    shown = notebook.cells[0].outputs[-1].data["text/plain"].splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in shown[2:]}
+    assert float(rows["strided"][0]) == 5 * 5 * 8 + 8 + 12 * 12 * 8 * 10 + 10
+    assert float(rows["strided"][1]) > 0.5

@@ -1,0 +1,76 @@
+"""Architectures and initializers of one's own train through the same calls as the built-in ones."""
+
+import pytest
+
+from fmnist_keras import models, registry
+from fmnist_keras.backend import keras
+from fmnist_keras.errors import RecipeError
+from fmnist_keras.experiment import Study
+from fmnist_keras.recipe import Recipe
+
+WIDTH = 6
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch):
+    monkeypatch.setattr(registry, "architectures", {})
+    monkeypatch.setattr(registry, "initializers", {})
+
+
+def tiny(recipe):
+    return [keras.layers.Flatten(), keras.layers.Dense(WIDTH, activation=recipe.activation)]
+
+
+def small(**changes) -> Recipe:
+    sizes = {"train_size": 500, "val_size": 500, "test_size": 500, "batch_size": 100, "epochs": 1}
+    return Recipe(**sizes, **changes)
+
+
+def test_an_architecture_trains_under_its_name():
+    registry.architecture(tiny)
+    recipe = small(model="tiny", activation="relu")
+    assert models.build(recipe).count_params() == 785 * WIDTH + 10 * (WIDTH + 1)
+    runs = Study("own", seeds=[0]).run(recipe).runs
+    assert runs["parameters"].item() == 785 * WIDTH + 10 * (WIDTH + 1)
+
+
+def test_an_initializer_fills_the_kernels():
+    def ones():
+        return keras.initializers.Ones()
+
+    registry.initializer(ones)
+    kernel = models.build(Recipe(initializer="ones")).layers[0].kernel
+    assert (keras.ops.convert_to_numpy(kernel) == 1).all()
+
+
+def test_an_edited_function_makes_other_runs(monkeypatch):
+    registry.architecture(tiny)
+    before, other = small(model="tiny").key, small().key
+    registry.architecture(tiny)
+    assert small(model="tiny").key == before
+    monkeypatch.setitem(globals(), "WIDTH", 7)
+    registry.architecture(tiny)
+    assert small(model="tiny").key != before
+    assert small().key == other
+
+
+def named(name: str, layers):
+    """A function of that name that gives these layers."""
+
+    def function(recipe):
+        return layers
+
+    function.__name__ = name
+    return function
+
+
+def test_what_cannot_be_is_said_in_one_line():
+    registry.architecture(named("nothing", None))
+    with pytest.raises(RecipeError, match=r"model = 'tinny': must be 'mlp', .* or 'nothing'$"):
+        Recipe(model="tinny")
+    with pytest.raises(RecipeError, match="initializer = 'one': must be 'glorot_uniform', "):
+        Recipe(initializer="one")
+    with pytest.raises(RecipeError, match="model = 'vgg16': is built in"):
+        registry.architecture(named("vgg16", []))
+    with pytest.raises(RecipeError, match="model = 'nothing': must give a list of Keras layers"):
+        models.build(small(model="nothing"))
