@@ -7,6 +7,7 @@ counts as the same only with the same fingerprint, so a number never outlives it
 """
 
 import contextlib
+import functools
 import os
 import re
 import time
@@ -23,7 +24,7 @@ from .checks import check_seeds
 from .errors import RecipeError, StorageError
 from .progress import Progress
 from .recipe import Recipe
-from .storage import open_storage
+from .storage import checkpoint_file, open_storage
 from .worker import Watch, Worker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -150,6 +151,8 @@ class Study:
                 for trial, record in zip(list(unfinished), records, strict=True):
                     self._store(trial, record)
                     unfinished.remove(trial)
+                    with contextlib.suppress(OSError):
+                        checkpoint_file(recipe, trial.user_attrs["seed"]).unlink()
             except StorageError:
                 raise  # it cannot be told; without a heartbeat the trials will be begun anew
             except BaseException:
@@ -210,7 +213,8 @@ def _train(recipe: Recipe, seeds: list[int], diagnose: Callable | None) -> list[
     from . import training
 
     records = []
-    for run, seed in zip(training.train(recipe, seeds), seeds, strict=True):
+    runs = training.train(recipe, seeds, functools.partial(checkpoint_file, recipe))
+    for run, seed in zip(runs, seeds, strict=True):
         metrics = dict(run.metrics)
         chosen = metrics.get("val_accuracy", -metrics.get("val_loss", float("inf")))
         metrics["objective"] = chosen if chosen == chosen else -float("inf")

@@ -12,8 +12,10 @@ import sqlalchemy
 import tenacity
 from optuna.storages import BaseStorage
 
+from . import fingerprint
 from .errors import StorageError
 from .journal import open_journal, say
+from .recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 OPENING_SECONDS, PATIENCE_SECONDS = 20, 120
@@ -50,6 +52,12 @@ def open_storage(url: str, name: str) -> BaseStorage:
 def results_folder() -> Path:
     """The folder of the journal files: FMNIST_RESULTS, or results/ in the project's root."""
     return Path(os.environ.get("FMNIST_RESULTS") or ROOT / "results")
+
+
+def checkpoint_file(recipe: Recipe, seed: int) -> Path:
+    """Where a long run keeps what it has so far; only the same code goes on from there."""
+    name = f"{recipe.key}-{seed}-{fingerprint.CURRENT}.npz"
+    return results_folder() / "checkpoints" / name
 
 
 # A database or a proxy

@@ -12,7 +12,7 @@ from fmnist_keras.protocols import (
     PYTORCH_ASSIGNMENT,
 )
 from fmnist_keras.recipe import Recipe
-from fmnist_keras.training import single, stacked
+from fmnist_keras.training import reuse, single, stacked
 
 SEEDS = [0, 1, 2]
 SMALL = {"train_size": 1_500, "val_size": 600, "test_size": 500, "epochs": 2, "units": (16,)}
@@ -196,6 +196,50 @@ def test_a_diverged_seed_stops_alone(monkeypatch):
     runs, _ = both(Recipe(**SMALL, activation="relu", patience=2))
     assert [run.metrics["diverged"] for run in runs] == [0, 1, 0]
     assert [run.metrics["stop_epoch"] for run in runs] == [2, 1, 2]
+
+
+BEFORE = {
+    "nothing else": {},
+    "another rate": {"learning_rate": 1.0},
+    "another start": {"initializer": "he_normal"},
+    "other images": {"validation": "random", "val_size": 900, "train_size": 1_000, "epochs": 3},
+    "validated on test": {"validation": "test", "test_size": 300},
+    "wrong labels, another scale": {"label_noise": 0.5, "scale": "symmetric"},
+    "other batches": {"batch_size": 100, "steps_per_epoch": 5},
+    "stopped": {"patience": 1, "min_delta": 10.0},
+    "a schedule": {"lr_step_size": 1},
+    "more dropout": {"dropout": 0.6},
+    "a penalty": {"l2": 0.1},
+    "no momentum": {"beta_1": 0.0},
+    "another activation": {"activation": "relu"},
+    "other constants": {"framework_defaults": "torch"},
+}
+
+
+@pytest.mark.parametrize("changes", BEFORE.values(), ids=BEFORE)
+def test_what_was_trained_before_leaves_no_trace(monkeypatch, changes):
+    monkeypatch.setattr(reuse, "_idle", [])
+    features = {"optimizer": "adam", "dropout": 0.3, "batch_norm": "before", "batch_size": 32}
+    recipe = Recipe(**SMALL | features)
+    fresh = stacked.train_stacked(recipe, SEEDS)
+    monkeypatch.setattr(reuse, "_idle", [])
+    stacked.train_stacked(recipe.but(**changes), SEEDS)
+    again = stacked.train_stacked(recipe, SEEDS)
+    for left, right in zip(fresh, again, strict=True):
+        assert {**left.curves, "seconds": None} == {**right.curves, "seconds": None}
+        assert {**left.metrics, "seconds": None} == {**right.metrics, "seconds": None}
+
+
+def test_a_grid_of_rates_is_traced_once(monkeypatch):
+    made, init = [], reuse.StackedModel.__init__
+    monkeypatch.setattr(stacked, "parallel_stacks", lambda: 1)
+    monkeypatch.setattr(reuse, "_idle", [])
+    monkeypatch.setattr(
+        reuse.StackedModel, "__init__", lambda self, *a: made.append(a) or init(self, *a)
+    )
+    for recipe in Recipe(**SMALL).grid(learning_rate=[0.01, 0.1, 1.0]):
+        stacked.train_stacked(recipe, SEEDS)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("changes", [{"model": "simple_cnn"}, {"precision": "bfloat16"}])

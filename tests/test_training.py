@@ -118,12 +118,13 @@ def test_the_batch_mean_gives_a_short_last_batch_full_weight(early):
 
 def test_scores_by_hand():
     logits = np.log(np.float32([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2]]))
-    found = history.score(logits + 7, np.array([0, 2, 1]))
-    expected = -(np.log(0.5) + np.log(0.1) + np.log(0.4)) / 3
-    assert found == {"loss": pytest.approx(expected, rel=1e-5), "accuracy": pytest.approx(1 / 3)}
+    found = history.score(logits + 7, np.array([0, 2, 1]), "val")
+    loss = -(np.log(0.5) + np.log(0.1) + np.log(0.4)) / 3
+    expected = {"val_loss": pytest.approx(loss, rel=1e-5), "val_accuracy": pytest.approx(1 / 3)}
+    assert found == expected
     pixels = np.float32([[0.0, 1.0], [0.5, 0.5]])
-    assert history.score(pixels, pixels + np.float32([[0.1, 0], [0, 0.2]])) == {
-        "loss": pytest.approx(0.05 / 4, rel=1e-5)
+    assert history.score(pixels, pixels + np.float32([[0.1, 0], [0, 0.2]]), "test") == {
+        "test_loss": pytest.approx(0.05 / 4, rel=1e-5)
     }
 
 

@@ -1,5 +1,8 @@
 """From a recipe and seeds to runs: one seed through Keras ``fit``, or many seeds stacked."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from ..recipe import Recipe
 from .arrays import Arrays, load_arrays
 from .single import Run, outputs, train_one
@@ -8,8 +11,11 @@ from .stacked import train_stacked, worth_stacking
 __all__ = ["Arrays", "Run", "load_arrays", "outputs", "train", "train_one", "train_stacked"]
 
 
-def train(recipe: Recipe, seeds: list[int]) -> list[Run]:
-    """Train ``recipe`` at each seed, by whichever way is faster; return a run per seed."""
+def train(
+    recipe: Recipe, seeds: list[int], checkpoint: Callable[[int], Path | None] = lambda seed: None
+) -> list[Run]:
+    """Train ``recipe`` at each seed, by whichever way is faster; return a run per seed. Where seeds
+    train one by one, ``checkpoint`` names the file from which a killed one goes on."""
     if worth_stacking(recipe):
         return train_stacked(recipe, seeds)
-    return [train_one(recipe, seed) for seed in seeds]
+    return [train_one(recipe, seed, checkpoint(seed)) for seed in seeds]

@@ -67,11 +67,16 @@ def _tensors(task: str, flat: bool, scale: str, column: int, permuted: bool, noi
 
 
 def select(x, y, indices: np.ndarray) -> tuple:
-    """Images and targets at some indices; a slice, which copies nothing, where that will do."""
-    if np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
-        rows = slice(int(indices[0]), int(indices[0]) + len(indices))
-        return x[rows], y[rows]
-    return keras.ops.take(x, indices, axis=0), keras.ops.take(y, indices, axis=0)
+    """Images and targets at some indices."""
+    return take(x, indices), take(y, indices)
+
+
+def take(x, indices: np.ndarray):
+    """The rows of x at some indices; a slice, which copies nothing, where that will do."""
+    start = int(indices[0])
+    if np.array_equal(indices, np.arange(start, start + len(indices))):
+        return x[start : start + len(indices)]
+    return keras.ops.take(x, indices, axis=0)
 
 
 def epoch_order(train: np.ndarray, seed: int, epoch: int) -> np.ndarray:

@@ -52,6 +52,14 @@ class History:
             self.best_weights = weights()
         return self.diverged or self.stopping.done
 
+    def resume(self, curves: dict[str, list[float]], best_weights: list | None) -> int:
+        """Go on from these curves; return how many epochs they hold."""
+        self.curves, self.seconds, self.best_weights = curves, curves["seconds"][-1], best_weights
+        if self.recipe.patience:
+            for val_loss in curves["val_loss"]:
+                self.stopping.improved(val_loss)
+        return len(curves["seconds"])
+
     def summary(self) -> dict[str, float]:
         """Last value of every curve, updates made, and the epochs at which the run stopped and was
         best: by the rule that stops it, or else by its lowest validation loss."""
@@ -68,20 +76,16 @@ class History:
         }
 
 
-def score(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+def score(logits: np.ndarray, targets: np.ndarray, part: str) -> dict[str, float]:
     """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10) for labels (n,); where targets
-    are pixels (n, 28), the mean squared error in the recipe's scale."""
+    are pixels (n, 28), the mean squared error in the recipe's scale. The names begin with ``part``;
+    that of the test set's accuracy as a mean of batches is ``test_accuracy_batch_mean``."""
     if targets.ndim == 2:
-        return {"loss": float(np.mean(np.square(logits - targets)))}
+        return {f"{part}_loss": float(np.mean(np.square(logits - targets)))}
     loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()
-    return {"loss": float(loss), "accuracy": float(np.mean(logits.argmax(axis=1) == targets))}
-
-
-def final_scores(raw: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """The test set's scores of outputs ``raw``, with the batch mean of the accuracy beside it."""
-    scores = {f"test_{name}": value for name, value in score(raw, targets).items()}
-    if targets.ndim == 1:
-        right = raw.argmax(axis=1) == targets
+    right = logits.argmax(axis=1) == targets
+    scores = {f"{part}_loss": float(loss), f"{part}_accuracy": float(np.mean(right))}
+    if part == "test":
         starts = range(0, len(right), BATCH_MEAN_SIZE)
         batches = [right[start : start + BATCH_MEAN_SIZE].mean() for start in starts]
         scores["test_accuracy_batch_mean"] = float(np.mean(batches))

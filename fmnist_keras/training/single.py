@@ -9,14 +9,16 @@ import dataclasses
 import itertools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from .. import models
 from ..backend import keras
 from ..recipe import Recipe
+from . import checkpoint as checkpoints
 from .arrays import Arrays, epoch_order, load_arrays, select
-from .history import History, final_scores, score
+from .history import History, score
 
 
 @dataclass
@@ -28,29 +30,32 @@ class Run:
     model: keras.Model = field(repr=False)
 
 
-def train_one(recipe: Recipe, seed: int) -> Run:
+def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
     """Train ``recipe`` at ``seed`` and evaluate it; the same seed gives the same numbers, bit for
     bit, on the same machine.
 
     Running metrics are Keras' own, averaged while the epoch trains (dropout on, penalties in the
     loss); evaluated ones are measured after it. The test set is evaluated once, at the end. A run
     whose loss is no longer finite stops there and counts: its metrics say ``diverged`` 1 and hold
-    what the network does in that state.
+    what the network does in that state. ``checkpoint`` is a file that is written after each epoch,
+    and from which the same run goes on if it was killed.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = compiled(recipe)
     arrays = load_arrays(recipe, seed)
-    recorder = _Recorder(recipe, arrays)
+    recorder = _Recorder(recipe, arrays, checkpoint)
+    done = checkpoints.load(checkpoint, model, recorder.history) if checkpoint else 0
     model.fit(
-        _batches(arrays, recipe, seed),
+        _batches(arrays, recipe, seed, done * recipe.steps),
+        initial_epoch=done,
         epochs=recipe.epochs,
         steps_per_epoch=recipe.steps,
         callbacks=[recorder],
         shuffle=False,  # the pipeline has shuffled already
         verbose=0,
     )
-    metrics = final_metrics(model, arrays, recorder.history)
+    metrics = _scored(model, arrays, recorder.history)
     return Run(metrics, recorder.history.curves, model)
 
 
@@ -104,8 +109,9 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     return make[recipe.optimizer](rate, **options)
 
 
-def _batches(arrays: Arrays, recipe: Recipe, seed: int):
-    """An endless tf.data pipeline of batches: one permutation a pass, gathered on the device."""
+def _batches(arrays: Arrays, recipe: Recipe, seed: int, start: int = 0):
+    """An endless tf.data pipeline of batches, from number ``start`` on: one permutation a pass,
+    gathered on the device."""
     import tensorflow as tf
 
     def orders():
@@ -116,6 +122,7 @@ def _batches(arrays: Arrays, recipe: Recipe, seed: int):
     return (
         tf.data.Dataset.from_generator(orders, output_signature=signature)
         .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size))
+        .skip(start)
         .map(
             lambda rows: (tf.gather(arrays.x, rows), tf.gather(arrays.y, rows)),
             num_parallel_calls=2,
@@ -125,11 +132,12 @@ def _batches(arrays: Arrays, recipe: Recipe, seed: int):
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Fills the history: times the epochs without their evaluation, and stops a run that ends."""
+    """Fills the history: times the epochs without their evaluation, and stops a run that ends.
+    One that goes on is saved."""
 
-    def __init__(self, recipe: Recipe, arrays: Arrays) -> None:
+    def __init__(self, recipe: Recipe, arrays: Arrays, checkpoint: Path | None) -> None:
         super().__init__()
-        self.history, self.arrays = History(recipe), arrays
+        self.history, self.arrays, self.checkpoint = History(recipe), arrays, checkpoint
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -140,7 +148,10 @@ class _Recorder(keras.callbacks.Callback):
         for part in ("train", "val"):
             if part in self.arrays.parts:
                 row |= evaluate(self.model, self.arrays, part)
-        self.model.stop_training = self.history.add(row, seconds, self.model.get_weights)
+        ended = self.history.add(row, seconds, self.model.get_weights)
+        self.model.stop_training = ended
+        if self.checkpoint and not ended and epoch + 1 < self.history.recipe.epochs:
+            checkpoints.save(self.checkpoint, self.model, self.history)
 
 
 def outputs(model: keras.Model, x) -> np.ndarray:
@@ -155,25 +166,34 @@ def outputs(model: keras.Model, x) -> np.ndarray:
 def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
     """Score the model on one part of the data; the names carry the part: ``val_loss``, …"""
     x, y = arrays.parts[part]
-    scores = score(outputs(model, x), np.asarray(y))
-    return {f"{part}_{name}": value for name, value in scores.items()}
+    return score(outputs(model, x), np.asarray(y), part)
 
 
-def final_metrics(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
-    """The metrics of a finished run: a summary of its history, its scores on all training images (a
-    CNN keeps those of its last epoch) and on the test set; for an early-stopped run also the
-    ``restored_`` ones, as its best epoch left the weights."""
-    metrics = history.summary()
-    if not history.recipe.convolutional:
+def final_metrics(
+    model: keras.Model, history: History, scores: dict, restored: dict
+) -> dict[str, float]:
+    """The metrics of a finished run: a summary of its history, its final ``scores``, and those of
+    its best epoch's weights, named ``restored_``, where it stopped early (else none)."""
+    metrics = history.summary() | scores
+    metrics |= {f"restored_{name}": value for name, value in restored.items()}
+    return metrics | {
+        "train_images": history.recipe.train_images, "parameters": model.count_params()
+    }  # fmt: skip
+
+
+def _scored(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
+    """The run's metrics, its model scored on all training images (a CNN keeps the scores of its
+    last epoch) and on the test set."""
+    convolutional, restored = history.recipe.convolutional, {}
+    if not convolutional:
         parts = arrays.parts | {"train": select(arrays.x, arrays.y, arrays.train)}
         arrays = dataclasses.replace(arrays, parts=parts)
-        metrics |= evaluate(model, arrays, "train")
-    x, y = arrays.parts["test"]
-    metrics |= final_scores(outputs(model, x), np.asarray(y))
+    scores = evaluate(model, arrays, "test")
+    if not convolutional:
+        scores |= evaluate(model, arrays, "train")
     if history.best_weights:
         last = model.get_weights()
         model.set_weights(history.best_weights)
         restored = evaluate(model, arrays, "test") | evaluate(model, arrays, "train")
-        metrics |= {f"restored_{name}": value for name, value in restored.items()}
         model.set_weights(last)
-    return metrics | {"train_images": len(arrays.train), "parameters": model.count_params()}
+    return final_metrics(model, history, scores, restored)

@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,10 +21,10 @@ from ..models import CLASSES, PIXELS
 from ..provenance import cores
 from ..recipe import Recipe
 from . import single
-from .arrays import Arrays, epoch_order, evaluated, load_arrays, split
+from .arrays import epoch_order, evaluated, load_arrays, split
 from .history import History, score
+from .reuse import keep, stacked_model
 from .single import Run
-from .stacked_model import StackedModel
 
 
 def worth_stacking(recipe: Recipe) -> bool:
@@ -51,7 +51,7 @@ def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
     company = smallest_stack(recipe)
     if len(seeds) < company:
         return train_stacked(recipe, seeds * company)[: len(seeds)]
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     parts = np.array_split(seeds, min(parallel_stacks(), len(seeds) // company))
     trainers = [StackTrainer(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
     with ThreadPoolExecutor(len(trainers)) as pool:
@@ -89,35 +89,78 @@ class StackTrainer:
         """``share``: the part of its time that each run is charged."""
         self.recipe, self.seeds, self.share = recipe, seeds, share
         self.models = [_initial_model(recipe, seed) for seed in seeds]
-        arrays = load_arrays(recipe, seeds[0])
-        self.stack = StackedModel(self.models, recipe)
-        self.train = self.stack.epoch_function(arrays.x, arrays.y)
-        splits = [_split(recipe, arrays, seed) for seed in seeds]
-        self.evaluate = _evaluator(self.stack, recipe, arrays, splits)
-        self.batches = [_batches(recipe, len(arrays.x), seed) for seed in seeds]
+        self.stack = stacked_model(self.models, recipe)
+        self.arrays = load_arrays(recipe, seeds[0])
+        splits = [split(recipe, len(self.arrays.x), seed) for seed in seeds]
+        self.train, self.val = zip(*splits, strict=True)
+        self.batches = [_batches(recipe, *each) for each in zip(self.train, seeds, strict=True)]
+        self.parts = self._parts()
         self.histories = [History(recipe) for _ in seeds]
         self.running = dict(enumerate(self.histories))
+
+    def _parts(self) -> dict[str, tuple]:
+        """What is scored after each epoch: images, their targets and each replica's rows of
+        them."""
+        x, y = self.arrays.x, np.asarray(self.arrays.y)
+        parts = {"train": (x, y, list(map(evaluated, self.train)))}
+        if self.recipe.validation == "test":
+            parts["val"] = self._test()
+        elif self.recipe.validation != "none":
+            parts["val"] = x, y, self.val
+        return parts
+
+    def _test(self) -> tuple:
+        x, y = self.arrays.parts["test"]
+        return x, np.asarray(y), [np.arange(len(x))] * len(self.seeds)
 
     def train_epoch(self) -> None:
         """One more epoch, and its scores, for those that have not ended."""
         if not self.running:
             return
         started = time.perf_counter()
-        logs = self.train(*_epoch_order(self.batches, self.recipe.steps))
+        order = _epoch_order(self.batches, self.recipe.steps)
+        logs = self.stack.train(self.arrays.x, self.arrays.y, *order)
         logs = {f"running_{name}": values.numpy() for name, values in logs.items()}
         seconds = (time.perf_counter() - started) * self.share
-        for k, scores in self.evaluate(self.running).items():
-            row = {name: float(values[k]) for name, values in logs.items()} | scores
+        scores = [self._scores(part, *self.parts[part]) for part in self.parts]
+        for k in list(self.running):
+            row = {name: float(values[k]) for name, values in logs.items()}
+            row |= {name: value for part in scores for name, value in part[k].items()}
             if self.histories[k].add(row, seconds, functools.partial(self.stack.weights_of, k)):
                 self.models[k].set_weights(self.stack.weights_of(k))
                 del self.running[k]
+
+    def _scores(self, part: str, x, y: np.ndarray, rows: list[np.ndarray]) -> list[dict]:
+        """Each replica's scores on its rows of some images; those that all see are read once."""
+        shared = all(np.array_equal(rows[0], own) for own in rows)
+        raw = self.stack.outputs(x, rows[0] if shared else np.stack(rows))
+        return [score(raw[k], y[own], part) for k, own in enumerate(rows)]
 
     def runs(self) -> list[Run]:
         """A run per seed, once all epochs are over."""
         for k in self.running:
             self.models[k].set_weights(self.stack.weights_of(k))
-        each = zip(self.seeds, self.models, self.histories, strict=True)
-        return [_run(self.recipe, *one) for one in each]
+        last = [model.get_weights() for model in self.models]
+        best = [history.best_weights for history in self.histories]
+        scores, restored = self._final_scores(last), [{} for _ in best]
+        if any(best):
+            restored = self._final_scores([best[k] or last[k] for k in range(len(best))])
+        keep(self.stack, self.recipe)
+        return [self._run(k, scores[k], restored[k] if best[k] else {}) for k in range(len(best))]
+
+    def _final_scores(self, weights: list[list[np.ndarray]]) -> list[dict[str, float]]:
+        """Each replica's scores on the test set and on all its training images, with its weights
+        as given."""
+        self.stack.set_weights(weights)
+        test = self._scores("test", *self._test())
+        x, y, _ = self.parts["train"]
+        train = self._scores("train", x, y, self.train)
+        return [one | other for one, other in zip(test, train, strict=True)]
+
+    def _run(self, k: int, scores: dict, restored: dict) -> Run:
+        model, history = self.models[k], self.histories[k]
+        metrics = single.final_metrics(model, history, scores, restored)
+        return Run(metrics, history.curves, model)
 
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
@@ -127,24 +170,8 @@ def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
     return single.compiled(recipe)
 
 
-def _run(recipe: Recipe, seed: int, model: keras.Model, history: History) -> Run:
-    arrays = load_arrays(recipe, seed)
-    return Run(single.final_metrics(model, arrays, history), history.curves, model)
-
-
-def _split(recipe: Recipe, arrays: Arrays, seed: int) -> dict[str, np.ndarray]:
-    """One replica's rows to evaluate: "train" and, if there is one, "val"; those of the test set,
-    where that serves as validation, come after those of the training images."""
-    images = len(arrays.x)
-    train, val = split(recipe, images, seed)
-    val = images + np.arange(recipe.test_size) if recipe.validation == "test" else val
-    shown = {"train": evaluated(train), "val": val}
-    return {part: rows for part, rows in shown.items() if len(rows)}
-
-
-def _batches(recipe: Recipe, images: int, seed: int) -> Iterator[np.ndarray]:
+def _batches(recipe: Recipe, train: np.ndarray, seed: int) -> Iterator[np.ndarray]:
     """The rows of each batch of one replica, pass after pass over its images, without end."""
-    train, _ = split(recipe, images, seed)
     for number in itertools.count():
         order = epoch_order(train, seed, number)
         yield from np.split(order, range(recipe.batch_size, len(order), recipe.batch_size))
@@ -156,27 +183,3 @@ def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.nd
     epochs = [list(itertools.islice(each, steps)) for each in batches]
     sizes = [len(rows) for rows in epochs[0]]
     return np.stack([np.concatenate(rows) for rows in epochs]), np.cumsum([0, *sizes])
-
-
-def _evaluator(stack: StackedModel, recipe: Recipe, arrays: Arrays, splits: list[dict]) -> Callable:
-    """A function of some seeds' places in the stack that scores each after an epoch. Where all are
-    scored on the same images, these are gathered once for all."""
-    x, y = arrays.x, np.asarray(arrays.y)
-    if recipe.validation == "test":
-        x = keras.ops.concatenate([x, arrays.parts["test"][0]])
-        y = np.concatenate([y, arrays.parts["test"][1]])
-    rows = np.stack([np.concatenate(list(split.values())) for split in splits])
-    shared = rows[0] if (rows == rows[0]).all() else rows
-
-    def evaluate(places) -> dict[int, dict[str, float]]:
-        raw, scores = stack.outputs(x, shared), {k: {} for k in places}
-        for k, row in scores.items():
-            start = 0
-            for part, part_rows in splits[k].items():
-                end = start + len(part_rows)
-                found = score(raw[k, start:end], y[part_rows])
-                row |= {f"{part}_{name}": value for name, value in found.items()}
-                start = end
-        return scores
-
-    return evaluate

@@ -4,13 +4,12 @@ Nothing in the graph mixes replicas, and what a replica computes does not depend
 stack. Shapes: K replicas, B images in a batch, I inputs and U units of a layer.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
 from ..backend import keras
 from ..recipe import Recipe
+from .arrays import take
 from .single import make_optimizer
 
 layers = keras.layers
@@ -23,21 +22,53 @@ class StackedModel:
     """K models of one recipe as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
 
     def __init__(self, models: list[keras.Model], recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.layers = []  # per layer: that of each model, and their stacked weights
-        for alike in zip(*(model.layers for model in models), strict=True):
-            same = zip(*(layer.weights for layer in alike), strict=True)
-            self.layers.append((alike, [_stacked(variables) for variables in same]))
-        self.weights = [weight for _, weights in self.layers for weight in weights]
+        self.recipe, self.replicas = recipe, len(models)
+        self.layers = [  # a layer's weights, stacked, and dropout's seeds (K, 2) or None
+            (layer, self._stacked_weights(layer), self._seeds(layer)) for layer in models[0].layers
+        ]
+        self.weights = [weight for _, weights, _ in self.layers for weight in weights]
         self.trainable = [weight for weight in self.weights if weight.trainable]
         self.optimizer = make_optimizer(recipe)
         self.optimizer.build(self.trainable)
+        self.initial = [np.array(variable) for variable in self.optimizer.variables]
         if recipe.optimizer != "sgd":
             # XLA fuses the many elementwise operations; all else it would only slow down.
             self.update = tf.function(self.update, jit_compile=True, autograph=False)
+        self.train = tf.function(self.train, reduce_retracing=True)
         self.evaluate = tf.function(
-            lambda x, rows: self(tf.gather(x, rows), training=False), autograph=False
+            lambda x: self(x, training=False), autograph=False, reduce_retracing=True
         )
+
+    def _stacked_weights(self, layer: layers.Layer) -> list[keras.Variable]:
+        stacked = []
+        for weight in layer.weights:
+            zeros = np.zeros((self.replicas, *weight.shape), "float32")
+            stacked.append(keras.Variable(zeros, trainable=weight.trainable))
+            stacked[-1].regularizer = weight.regularizer
+        return stacked
+
+    def _seeds(self, layer: layers.Layer) -> tf.Variable | None:
+        if isinstance(layer, layers.Dropout):
+            return tf.Variable(tf.zeros((self.replicas, 2), tf.uint32))
+        return None
+
+    def start(self, models: list[keras.Model], recipe: Recipe) -> None:
+        """Begin at the weights of ``models``, with nothing remembered of any training before."""
+        self.set_weights([model.get_weights() for model in models])
+        for (_, _, seeds), *alike in zip(
+            self.layers, *(model.layers for model in models), strict=True
+        ):
+            if seeds is not None:
+                seeds.assign(np.stack([np.array(layer.seed_generator.state) for layer in alike]))
+        for variable, value in zip(self.optimizer.variables, self.initial, strict=True):
+            variable.assign(value)
+        if not recipe.lr_step_size:
+            self.optimizer.learning_rate = recipe.learning_rate
+
+    def set_weights(self, weights: list[list[np.ndarray]]) -> None:
+        """Give each replica its weights, as ``get_weights`` of a model lists them."""
+        for stacked, each in zip(self.weights, zip(*weights, strict=True), strict=True):
+            stacked.assign(np.stack(each))
 
     def weights_of(self, k: int) -> list[np.ndarray]:
         """What ``get_weights`` of replica k's model would be."""
@@ -45,34 +76,32 @@ class StackedModel:
 
     def __call__(self, x, training: bool):
         """Outputs (K, B, outputs) of images (K, B, 784), or of images (B, 784) that all share."""
-        for alike, weights in self.layers:
-            if training and isinstance(alike[0], layers.Dropout):
-                x = x * _masks(alike, keras.ops.shape(x)[1:], self.optimizer.iterations)
+        for layer, weights, seeds in self.layers:
+            if training and seeds is not None:
+                shape = keras.ops.shape(x)[1:]
+                x = x * _masks(layer.rate, seeds, shape, self.optimizer.iterations)
             else:
-                x = _call(alike[0], weights, x, training)
+                x = _call(layer, weights, x, training)
         return x
 
     def update(self, gradients: list) -> None:
         """Let the optimizer change the weights."""
         self.optimizer.apply(gradients, self.trainable)
 
-    def epoch_function(self, x, y) -> Callable:
-        """A function of an epoch's rows (K, images) and its batches' bounds (steps + 1,) that
-        trains on it, whole in the graph, and returns the running metrics, (K,) each."""
+    def train(self, x, y, rows, bounds) -> dict:
+        """Train for an epoch on images x and targets y, whole in the graph, and return the running
+        metrics, (K,) each. rows (K, images): the order of the images of each replica; bounds
+        (steps + 1,): where in it batches begin and end."""
         names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
         update = tf.autograph.experimental.do_not_convert(self._step)  # it has no loops to convert
-
-        def epoch(rows, bounds):
-            sums = [tf.zeros(len(rows)) for _ in names]
-            for step in tf.range(len(bounds) - 1):
-                batch = rows[:, bounds[step] : bounds[step + 1]]
-                found = update(tf.gather(x, batch), tf.gather(y, batch))
-                size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
-                sums = [total + size * value for total, value in zip(sums, found, strict=True)]
-            images = tf.cast(bounds[-1], tf.float32)
-            return dict(zip(names, [total / images for total in sums], strict=True))
-
-        return tf.function(epoch, reduce_retracing=True)
+        sums = [tf.zeros(len(rows)) for _ in names]
+        for step in tf.range(len(bounds) - 1):
+            batch = rows[:, bounds[step] : bounds[step + 1]]
+            found = update(tf.gather(x, batch), tf.gather(y, batch))
+            size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
+            sums = [total + size * value for total, value in zip(sums, found, strict=True)]
+        images = tf.cast(bounds[-1], tf.float32)
+        return dict(zip(names, [total / images for total in sums], strict=True))
 
     def _step(self, x, y) -> list:
         """One weight update; return each replica's loss (K,) and, of classes, accuracy (K,)."""
@@ -95,17 +124,14 @@ class StackedModel:
     def outputs(self, x, rows: np.ndarray) -> np.ndarray:
         """Outputs (K, n, outputs) of all replicas for rows of the images x: the same (n,) for all,
         or each its own (K, n)."""
-        starts = range(0, rows.shape[-1], EVALUATED_AT_ONCE)
+        if shared := rows.ndim == 1:
+            x = take(x, rows)
         chunks = [
-            self.evaluate(x, rows[..., start : start + EVALUATED_AT_ONCE]) for start in starts
+            slice(start, start + EVALUATED_AT_ONCE)
+            for start in range(0, rows.shape[-1], EVALUATED_AT_ONCE)
         ]
-        return np.concatenate(chunks, axis=1)
-
-
-def _stacked(variables: tuple) -> keras.Variable:
-    stacked = keras.Variable(np.stack(variables), trainable=variables[0].trainable)
-    stacked.regularizer = variables[0].regularizer
-    return stacked
+        raw = [self.evaluate(x[c] if shared else tf.gather(x, rows[:, c])) for c in chunks]
+        return np.concatenate(raw, axis=1)
 
 
 def _penalty(weight: keras.Variable):
@@ -114,13 +140,11 @@ def _penalty(weight: keras.Variable):
     return weight.regularizer(weight, axes) if weight.regularizer else 0
 
 
-def _masks(alike: tuple, shape: tuple, step):
-    """The factors (K, B, U), 0 or 1 / (1 − rate), that the layers draw at ``step`` (from 0): each
-    draws from its own seed, the second half of which counts the steps."""
-    first = tf.stack([layer.seed_generator.state.value for layer in alike])
+def _masks(rate: float, first, shape: tuple, step):
+    """The factors (K, B, U), 0 or 1 / (1 − rate), that dropout draws at ``step`` (from 0): each
+    replica from its own seed (K, 2), the second half of which counts the steps."""
     seeds = tf.cast(first, tf.int32) + tf.stack([0, tf.cast(step, tf.int32)])
     drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
-    rate = alike[0].rate
     return tf.cast(drawn >= rate, tf.float32) / (1 - rate)
 
 

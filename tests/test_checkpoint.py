@@ -1,0 +1,107 @@
+"""A run that is killed goes on from its last whole epoch, to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from fmnist_keras import storage
+from fmnist_keras.experiment import Study
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.training import single
+
+SIZES = {"train_size": 300, "val_size": 200, "test_size": 200, "batch_size": 64, "epochs": 4}
+CNN = Recipe(
+    **SIZES, model="dropout_cnn", width_multiplier=0.1, optimizer="adam", learning_rate=0.01
+)
+RECIPES = {
+    "dropout, Adam": CNN,
+    "batch normalization, bfloat16": CNN.but(model="deep_cnn", precision="bfloat16"),
+    "epochs across passes": CNN.but(steps_per_epoch=3),
+    "stopping": CNN.but(patience=2, min_delta=0.05, epochs=8),
+    "schedule": CNN.but(optimizer="sgd", momentum=0.9, lr_step_size=2),
+}
+
+
+class Killed(Exception):
+    pass
+
+
+def same(left: single.Run, right: single.Run) -> None:
+    for mine, other in ((left.curves, right.curves), (left.metrics, right.metrics)):
+        assert {**mine, "seconds": None} == {**other, "seconds": None}
+    for mine, other in zip(left.model.weights, right.model.weights, strict=True):
+        assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_run_goes_on_to_the_same_bits(monkeypatch, tmp_path, recipe):
+    whole, path, epochs = single.train_one(recipe, 1), tmp_path / "run.npz", []
+    evaluate = single.evaluate
+
+    def killed(model, arrays, part):
+        epochs.append(part == "train")
+        if sum(epochs) == 3:  # two epochs are over, the third is not scored yet
+            raise Killed
+        return evaluate(model, arrays, part)
+
+    monkeypatch.setattr(single, "evaluate", killed)
+    with pytest.raises(Killed):
+        single.train_one(recipe, 1, path)
+    monkeypatch.setattr(single, "evaluate", evaluate)
+    fit, starts = single.keras.Model.fit, []
+    monkeypatch.setattr(
+        single.keras.Model,
+        "fit",
+        lambda *args, **options: starts.append(options["initial_epoch"]) or fit(*args, **options),
+    )
+    same(single.train_one(recipe, 1, path), whole)
+    assert starts == [2]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
+def test_without_a_whole_file_a_run_begins_anew(tmp_path, content):
+    path = tmp_path / "run.npz"
+    if content is not None:
+        path.write_bytes(content)
+    same(single.train_one(CNN.but(epochs=1), 1, path), single.train_one(CNN.but(epochs=1), 1))
+
+
+def test_where_it_cannot_be_written_training_goes_on(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(UserWarning, match="no checkpoint of this epoch"):
+        single.train_one(CNN.but(epochs=2), 1, tmp_path / "file" / "run.npz")
+
+
+SCRIPT = """
+    from fmnist_keras.experiment import Study
+    from fmnist_keras.recipe import Recipe
+    results = Study("killed", [0]).run(Recipe(**{fields}))
+    print(results.curves.query("metric != 'seconds'")["value"].tolist())
+"""
+
+
+def test_after_kill_9_the_study_goes_on(monkeypatch, tmp_path):
+    recipe = CNN.but(epochs=60)
+    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "whole"))
+    curves = Study("killed", [0]).run(recipe).curves
+    expected = curves[curves["metric"] != "seconds"]["value"].tolist()
+
+    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "killed"))
+    script = textwrap.dedent(SCRIPT).replace("{fields}", repr(recipe.model_dump()))
+    command, path = [sys.executable, "-c", script], storage.checkpoint_file(recipe, 0)
+    process = subprocess.Popen(command)
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert path.exists()
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert eval(found) == expected
+    assert not path.exists()
