@@ -6,7 +6,7 @@ from pathlib import Path
 from . import registry
 from .backend import keras
 from .errors import RecipeError
-from .layers import BatchNormalization
+from .layers import BatchNormalization, Conv2D
 from .recipe import Recipe
 
 layers = keras.layers
@@ -148,7 +148,7 @@ def _scaled(units: int, recipe: Recipe) -> int:
 def _conv(filters: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
     """A 3 × 3 convolution that keeps the size, then (batch normalization and) ReLU. Normalization
     takes any bias away again, so there is none before it."""
-    convolution = layers.Conv2D(
+    convolution = Conv2D(
         _scaled(filters, recipe), 3, padding="same", use_bias=not batch_norm,
         kernel_initializer=_initializer(recipe),
     )  # fmt: skip
