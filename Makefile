@@ -63,7 +63,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: all help test lab dashboard smoke repair references mutants readme bench announce-bench clean
-.PHONY: test-distributed site
+.PHONY: test-distributed site archive
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -117,6 +117,9 @@ mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there
 readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
 	$(BIN)/python scripts/readme.py
 
+archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE
+	$(BIN)/python scripts/archive.py $(PROFILE)
+
 bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
 	$(BENCH)/bin/python benchmarks/speed.py
 
@@ -126,6 +129,7 @@ announce-bench:
 
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results
+	@mkdir results && touch results/cleaned  # runs committed with the reports count no more
 
 $(BENCH)/ready: benchmarks/requirements.txt
 $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml

@@ -19,12 +19,12 @@ import pandas as pd
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from . import fingerprint, provenance
+from . import archive, fingerprint, provenance
 from .checks import check_seeds
 from .errors import RecipeError, StorageError
 from .progress import Progress
 from .recipe import Recipe
-from .storage import checkpoint_file, open_storage
+from .storage import checkpoint_file, forget_checkpoint, open_storage
 from .worker import Watch, Worker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -107,7 +107,9 @@ class Study:
                 progress.close()
                 return done
             missing = [key for key in jobs if key not in trials]
-            if missing:
+            if archived := archive.trials(self.name, missing):
+                self.study.add_trials(archived)
+            elif missing:
                 fingerprint.check_unchanged()
                 self._work(_stackable_with_first(missing, jobs), jobs, diagnose)
             else:
@@ -151,8 +153,7 @@ class Study:
                 for trial, record in zip(list(unfinished), records, strict=True):
                     self._store(trial, record)
                     unfinished.remove(trial)
-                    with contextlib.suppress(OSError):
-                        checkpoint_file(recipe, trial.user_attrs["seed"]).unlink()
+                    forget_checkpoint(recipe, trial.user_attrs["seed"])
             except StorageError:
                 raise  # it cannot be told; without a heartbeat the trials will be begun anew
             except BaseException:

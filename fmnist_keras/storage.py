@@ -1,6 +1,7 @@
 """Where runs are kept: Optuna storage. What passes (a database that is restarted) is waited for;
 what does not (a full disk, a damaged file) is said in one line, and nothing stored is lost."""
 
+import contextlib
 import errno
 import functools
 import os
@@ -58,6 +59,12 @@ def checkpoint_file(recipe: Recipe, seed: int) -> Path:
     """Where a long run keeps what it has so far; only the same code goes on from there."""
     name = f"{recipe.key}-{seed}-{fingerprint.CURRENT}.npz"
     return results_folder() / "checkpoints" / name
+
+
+def forget_checkpoint(recipe: Recipe, seed: int) -> None:
+    """Remove what a run that is stored has left there."""
+    with contextlib.suppress(OSError):
+        checkpoint_file(recipe, seed).unlink()
 
 
 # A database or a proxy

@@ -1,0 +1,75 @@
+"""Runs that are committed with the reports stand in for training."""
+
+import pandas as pd
+import pytest
+
+from fmnist_keras import archive, experiment, fingerprint
+from fmnist_keras.experiment import Study
+from fmnist_keras.recipe import Recipe
+
+SMALL = Recipe(train_size=300, val_size=200, test_size=200, epochs=2)
+RECIPES = [
+    SMALL.but(name="plain"),
+    SMALL.but(name="no validation", validation="none"),
+    SMALL.but(name="diverged", activation="relu", learning_rate=1e20),
+]
+
+
+def ten(model, arrays) -> dict:
+    return {"ten": [1.5, 2.5]}
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """An archive of the recipes' runs, and an empty folder for new ones."""
+    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "first"))
+    study = Study("archived", [0, 1])
+    study.run(RECIPES)
+    study.run(RECIPES[0], diagnose=ten)
+    study.study.tell(study.study.ask().number, state=experiment.TrialState.FAIL)
+    assert archive.write(study.study.get_trials(), tmp_path / "runs" / "archived.parquet") == 8
+    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "second"))
+    monkeypatch.setenv("FMNIST_ARCHIVE", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def refuse(*_):
+    raise AssertionError("trained")
+
+
+def results(study: Study) -> list[pd.DataFrame]:
+    both = study.run(RECIPES), study.run(RECIPES[0], diagnose=ten)
+    return [frame for found in both for frame in (found.runs, found.curves)]
+
+
+def test_archived_runs_are_not_trained_again(monkeypatch, folder):
+    monkeypatch.setenv("FMNIST_RESULTS", str(folder / "first"))
+    trained = results(Study("archived", [0, 1]))
+    monkeypatch.setenv("FMNIST_RESULTS", str(folder / "second"))
+    monkeypatch.setattr(experiment, "_train", refuse)
+    for ours, expected in zip(results(Study("archived", [1, 0])), trained, strict=True):
+        keys = ["name", "seed"] + ["epoch", "metric"] * ("epoch" in ours)
+        ours, expected = (f.sort_values(keys, ignore_index=True) for f in (ours, expected))
+        pd.testing.assert_frame_equal(ours, expected)
+
+
+@pytest.mark.parametrize("why", ["no archive", "another study", "another seed", "older code"])
+def test_all_else_is_trained(monkeypatch, folder, why):
+    if why == "no archive":
+        monkeypatch.delenv("FMNIST_ARCHIVE")
+    if why == "older code":
+        monkeypatch.setattr(fingerprint, "CURRENT", "0123456789ab")
+        monkeypatch.setattr(fingerprint, "check_unchanged", lambda: None)
+    monkeypatch.setattr(experiment, "_train", refuse)
+    study = Study("other" if why == "another study" else "archived", [0])
+    with pytest.raises(AssertionError, match="trained"):
+        study.run(RECIPES[0], seeds=[2] if why == "another seed" else None)
+
+
+def test_the_same_runs_give_the_same_bytes(folder):
+    study = Study("archived", [0, 1])
+    results(study)
+    study.study.add_trials(reversed(study.study.get_trials()))
+    archive.write(reversed(study.study.get_trials()), folder / "again.parquet")
+    expected = (folder / "runs" / "archived.parquet").read_bytes()
+    assert (folder / "again.parquet").read_bytes() == expected
