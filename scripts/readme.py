@@ -5,12 +5,20 @@ import base64
 import re
 
 import nbformat
+import numpy as np
 
 from fmnist_keras.evidence import published, sentence
-from fmnist_keras.evidence.verdicts import WORDS
+from fmnist_keras.evidence.verdicts import (
+    NO_READING,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OTHER_READING,
+    REPRODUCED,
+    WORDS,
+)
 from fmnist_keras.notebook.tables import ROOT, collect
 
-FINDINGS = ("K-C05", "K-C22 fair", "M-C15 fair", "I-C03", "M-C36")
+FINDINGS = ("D-C20", "K-C05", "K-C22 fair", "M-C15 fair", "M-C36")
 """Ids of the decided claims that README shows as sentences."""
 FIGURE_CELL = "14-07"  # of the summary: every number as a distance
 
@@ -20,10 +28,35 @@ def headline(profile: str) -> str:
     accuracy, and how many published numbers and claims got which verdict."""
     numbers, claims = numbers_once(profile), own_claims(profile)
     tallies = [
-        f"{len(numbers)} published numbers: {_tally(numbers)}.",
-        f"{len(claims)} claims of the sources about their own results: {_tally(claims)}.",
+        f"- {len(numbers)} published numbers: {_tally(numbers)}.",
+        f"- {len(claims)} claims of the sources about their own results: {_tally(claims)}.",
     ]
-    return "\n".join([findings(profile), "", architectures(profile), "", *tallies])
+    parts = [in_short(profile), "\n".join(tallies), findings(profile), architectures(profile)]
+    return "\n\n".join([*parts, NOTE])
+
+
+NOTE = (
+    "*In brackets stands a 95 % confidence interval, and so does ± in the table; n is the number "
+    'of seeds. "Put fairly" means the same claim between equals: each at its own best learning '
+    'rate, or at the same width. "Under another reading" means that a source leaves something '
+    "open, a rate or a stop rule, and that the number comes out with another choice than ours.*"
+)
+"""What the words and signs of the headline mean."""
+
+
+def in_short(profile: str) -> str:
+    """The answer to it all in two sentences."""
+    numbers, claims = verdicts(numbers_once(profile)), verdicts(own_claims(profile))
+    said = []
+    for counts in (numbers, claims):
+        held = counts.get(REPRODUCED, 0) + counts.get(OTHER_READING, 0)
+        failed = counts.get(NOT_REPRODUCED, 0) + counts.get(NO_READING, 0)
+        said += [sum(counts.values()), held, failed, sum(counts.values()) - held - failed]
+    return (
+        "**In short**: of {} published numbers {} come out again and {} do not, under no reading "
+        "of what their report leaves open; {} stay open. Of {} claims that the reports make about "
+        "their own results {} hold and {} do not; {} stay open.".format(*said)
+    )
 
 
 def findings(profile: str) -> str:
@@ -31,14 +64,16 @@ def findings(profile: str) -> str:
     claims = collect(profile, "claims")
     by_id = claims.drop_duplicates("id").set_index("id", drop=False)
     found = [name for name in FINDINGS if name in by_id.index]
-    return "\n".join(f"- {sentence(by_id.loc[name])} *({name})*" for name in found)
+    return "\n".join(f"- {sentence(by_id.loc[name])}" for name in found)
 
 
 def architectures(profile: str) -> str:
     """Table 6.1 of the Keras study by test accuracy, published beside measured."""
     numbers = collect(profile, "numbers")
     part = numbers[numbers["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
-    columns = ["condition", "published", "measured", "n", "distance", "verdict"]
+    shortened = part["verdict"] == NOT_RUN
+    part["measured"] += np.where(shortened, " (shortened)", "")
+    columns = ["condition", "published", "measured", "n", "verdict"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     return "\n".join(
         lines + ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]

@@ -25,6 +25,7 @@ from fmnist_keras.figures.style import VERDICTS
 from fmnist_keras.notebook.tables import MIME, ROOT, collect
 from scripts.readme import (
     FIGURE_CELL,
+    NOTE,
     answer,
     architectures,
     card,
@@ -32,6 +33,7 @@ from scripts.readme import (
     first_sentence,
     heading,
     image,
+    in_short,
     numbers_once,
     own_claims,
     verdicts,
@@ -138,9 +140,14 @@ def front_page(profile: str, cards: dict[str, tuple[str, str, str]]) -> str:
     chapters = "\n".join(cards)
     return f"""# What five Fashion-MNIST reports said, and what holds
 
-Five published reports tuned small neural networks on Fashion-MNIST and quoted one run per number.
-Here every experiment is run again at several seeds (profile `{profile}`). Every published number is
-asked: could one new run have given it? Every claim is decided by a comparison over seeds.
+Five published reports tuned small neural networks on Fashion-MNIST and quoted one run per number:
+a Keras study (learning rate, optimizer, batch size, seven architectures), a PyTorch assignment, a
+DNN homework and an MLP report (width, depth, dropout, penalties, early stopping, normalization,
+initialization), and an imputation report (a network that restores a missing column of pixels).
+Could one new run give each of their numbers? Do their claims hold from seed to seed? Here their
+experiments are run again, each at several seeds (profile `{profile}`).
+
+{in_short(profile)}
 
 {tally(profile)}
 
@@ -148,8 +155,13 @@ asked: could one new run have given it? Every claim is decided by a comparison o
 
 {findings(profile)}
 
-Each is what a source claimed, then our verdict, the difference that decides with its 95 %
-confidence interval, and the number of seeds.
+{NOTE}
+
+A number is reproduced if it lies within what one new run may give: the 95 % prediction interval of
+our seeds. A claim is reproduced if the difference that it speaks of has the claimed sign and an
+interval on that side of zero, and not reproduced if the interval lies on the other side, or is too
+close to zero to matter: within a point of accuracy, or a tenth of a loss, unless the claim itself
+says otherwise. What neither shows is undecided.
 
 ## The seven architectures
 
@@ -157,8 +169,10 @@ confidence interval, and the number of seeds.
 
 ## Every number as a distance
 
-One mark is one published number. Its distance from our mean is in units of what one new run would
-differ by; between the dashed lines lies what a new run may give in 95 of 100 cases.
+One mark is one published number. Its distance from our mean is measured in standard errors of one
+new run; between the dashed lines lies what a new run may give in 95 of 100 cases. The letter in
+front is the report (K: Keras study, P: PyTorch assignment, D: DNN homework, M: MLP report,
+I: imputation report), and the [list of all numbers](ledger) says in words what each is.
 
 [![Every published number as a distance from ours, colored by verdict](headline.png)](14_summary)
 

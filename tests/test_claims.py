@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from fmnist_keras.evidence import decisions, measures, sentence
+from fmnist_keras.evidence import contrasts, decisions, measures, sentence
 from fmnist_keras.evidence.claims import Claim, claims
 from fmnist_keras.evidence.contrasts import Contrast
 from fmnist_keras.notebook.parameters import NOTEBOOKS
@@ -248,10 +248,42 @@ def test_effects_are_paired_and_in_points(monkeypatch):
     differences = np.subtract(HIGH, LOW)
     half = 2.776445 * differences.std(ddof=1) / np.sqrt(5)
     low, high = 100 * (differences.mean() - half), 100 * (differences.mean() + half)
-    assert row["effect"] == f"{100 * differences.mean():+.2f} points ({low:+.2f} to {high:+.2f})"
+    expected = f"{100 * differences.mean():+.2f} points ({low:+.2f} to {high:+.2f})"
+    assert row["effect"] == expected.replace("-", "−")
     assert (row["n"], row["rests on"]) == (5, "accuracy: high − low")
-    assert sentence(row) == f"A is better. **Reproduced**: {row['effect']}, n = 5."
-    assert sentence(row | {"kind": "ours"}).startswith("A is better. **Holds**")
+    measured = f"*accuracy, high − low: {row['effect']}, n = 5.*"
+    assert sentence(row) == f"**Reproduced** (Keras study): A is better. {measured}"
+    assert sentence(row | {"kind": "ours"}).startswith("**Holds** (our finding): A is better. ")
+
+
+def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch):
+    text = "{measure: accuracy, called: val accuracy, of: high, above: [low, 0.1]}"
+    (row,) = decide(monkeypatch, results(low=LOW, high=HIGH), text)
+    assert sentence(row).endswith("n = 5; 2 of 2 comparisons hold.*")
+    assert "*validation accuracy, high − " in sentence(row)
+
+
+@pytest.mark.parametrize(
+    ("measure", "differences", "effect"),
+    [("val_loss", [0.0, 0.0, 0.0], "0 of loss with every seed"),
+     ("parameters", [40.0, 40.0], "+40.0 with every seed"),
+     ("test_accuracy", [-0.0001, -0.00005, -0.00012], "−0.00900 points (−0.01796 to −0.00004)"),
+     ("test_accuracy", [0.0241, 0.0199, 0.0251], "+2.30 points (+1.62 to +2.99)"),
+     ("test_accuracy", [-0.02], "−2.00 points")],
+)  # fmt: skip
+def test_effects_show_digits_that_mean_something(measure, differences, effect):
+    found = contrasts.Contrast(measure, "", "above", np.array(differences), None).effect
+    assert found == effect
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcome"),
+    [([0.013, 0.014, 0.015], "fails"), ([-0.013, -0.014, -0.015], "fails"),
+     ([0.006, 0.011, 0.016], "open"), ([0.001, -0.001, 0.002], "holds")],
+)  # fmt: skip
+def test_no_difference_fails_where_the_whole_interval_is_beyond_the_margin(differences, outcome):
+    found = contrasts.Contrast("accuracy", "", "equal", np.array(differences), 0.01)
+    assert found.outcome(found.p) == outcome
 
 
 def test_only_seeds_that_both_arms_have_are_pairs(monkeypatch):
@@ -338,7 +370,7 @@ def test_the_answer_fills_the_box_under_the_title(monkeypatch):
     (_, empty), (box, filled) = shown
     assert filled == {**empty, "update": True}  # it fills what stands under the title already
     assert box.count("A is better.") == 1
-    assert "**Reproduced**: +9.67 points" in box
+    assert "A is better. *accuracy, A − B: +9.67 points" in box
     assert "🟦 1 reproduced · 🟥 1 not reproduced" in box
 
 

@@ -80,6 +80,12 @@ Comparisons = Annotated[
 """Reading -> comparisons that must all hold; one without a name where nothing was left open."""
 
 
+SOURCES = {
+    "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
+    "I": "imputation report", "X": "sources side by side",
+}  # fmt: skip
+
+
 class Claim(BaseModel):
     """One claim. R: of a source's own results; T: from a textbook; X: of a cause, or untested;
     cross: from putting sources side by side; ours: a finding of this study."""

@@ -40,7 +40,7 @@ class Contrast:
         if self.kind == "equal":
             if p < 0.05:
                 return "holds"
-            return "fails" if low * high > 0 and abs(mean) > self.margin else "open"
+            return "fails" if low > self.margin or high < -self.margin else "open"
         side = mean if self.kind == "above" else -mean
         if p < 0.05:
             return "holds" if side > 0 else "fails"
@@ -66,11 +66,25 @@ class Contrast:
         """Mean difference and its 95 % interval, as a reader sees it."""
         if undefined := np.count_nonzero(~np.isfinite(self.differences)):
             return f"undefined in {undefined} of {len(self.differences)} seeds"
-        mean, *bounds = interval(self.differences)
-        factor, digits = (100, 2) if in_points(self.measure) else (1, _digits(mean))
         unit = _unit(self.measure)
-        texts = [f"{factor * bound:+.{digits}f}" for bound in (mean, *bounds)]
-        return texts[0] + unit + (f" ({texts[1]} to {texts[2]})" if bounds[0] == bounds[0] else "")
+        values = self.differences * (100 if in_points(self.measure) else 1)
+        mean, low, high = interval(values)
+        if len(values) > 1 and np.ptp(values) == 0:
+            return f"{_signed(mean, _digits(mean)) if mean else 0}{unit} with every seed"
+        digits = 2 if in_points(self.measure) else _digits(mean)
+        while digits < 6 and _alike(round(low, digits), round(high, digits)):
+            digits += 1
+        mean, low, high = (_signed(value, digits) for value in (mean, low, high))
+        return f"{mean}{unit}" + (f" ({low} to {high})" if len(values) > 1 else "")
+
+
+def _alike(low: float, high: float) -> bool:
+    """Whether the ends of an interval, rounded, are the same, or one of them is zero."""
+    return low == high or 0 in {low, high}
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def in_points(measure: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .claims import Claim, Comparison, claims_of, described
+from .claims import SOURCES, Claim, Comparison, claims_of, described
 from .contrasts import Contrast, default_margin
 from .measures import measured, plain, select
 from .statistics import holm
@@ -37,10 +37,17 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 
 
 def sentence(row: Mapping[str, Any]) -> str:
-    """A decided claim as a sentence, with what it rests on, in Markdown."""
+    """A decided claim in Markdown: the verdict, whose claim it is, and the difference that decides
+    with its 95 % interval and the number of seeds."""
+    ours = row["kind"] == "ours"
     words = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", UNDECIDED: "open"}
-    word = words.get(row["verdict"], row["verdict"]) if row["kind"] == "ours" else row["verdict"]
-    return f"{row['claim']} **{word.capitalize()}**: {row['effect']}, n = {row['n']}."
+    word = words.get(row["verdict"], row["verdict"]) if ours else row["verdict"]
+    whose = "our finding" if ours else SOURCES[row["source"]]
+    *share, difference = row["decisive"].split("; ", 1)
+    difference = difference.replace(": ", ", ", 1).replace("val ", "validation ")
+    shares = f"; {share[0].replace('hold', 'comparisons hold')}" if share else ""
+    measured = f"{difference}: {row['effect']}, n = {row['n']}{shares}"
+    return f"**{word.capitalize()}** ({whose}): {row['claim']} *{measured}.*"
 
 
 def _decided(claim: Claim, results: Any) -> dict[str, Any]:
