@@ -18,6 +18,8 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
+from scripts.mutants import MUTANTS
+
 ROOT = Path(__file__).resolve().parents[1]
 # What `make test` itself may have set.
 OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "JOBS", "PORT", "FMNIST_STORAGE"}
@@ -281,3 +283,8 @@ def test_costs_are_those_of_the_last_executions(project):
     costs = yaml.safe_load((project.folder / "params/quick/costs.yaml").read_text())
     seconds = json.loads((project.reports / "times/02_baseline.json").read_text())["seconds"]
     assert costs == {"02_baseline": {"runs": 4, "seconds": round(seconds)}}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_every_mutant_still_finds_its_line(mutant):
+    assert (ROOT / "fmnist_keras" / mutant.file).read_text().count(mutant.line) == 1
