@@ -1,8 +1,9 @@
 """The ways of training that are timed, each in a process of its own that waits for orders.
 
 ``python contenders.py NAME`` says when it has loaded, then reads a JSON line per order from stdin:
-the fields of a recipe and a number of seeds; trains, and answers with a JSON line: the end of every
-epoch in seconds since the order, evaluation included, and the process' peak memory in MiB.
+the fields of a recipe and a number of seeds; trains, and answers with a JSON line: the seconds of
+training and of evaluation in every epoch, those from the order to the end of the first, and the
+process' peak memory in MiB.
 """
 
 import itertools
@@ -10,7 +11,6 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 
@@ -29,17 +29,43 @@ def arrays(recipe: Recipe) -> tuple[np.ndarray, ...]:
     return x[:n], y[:n], x[VALIDATION], y[VALIDATION]
 
 
-def ours(recipe: Recipe, seeds: int, tick: Callable) -> None:
+class Clock:
+    """The seconds of each epoch's training and evaluation; ``trained`` and ``evaluated`` are called
+    as soon as each is over."""
+
+    def __init__(self) -> None:
+        self.training, self.evaluation = [], []
+        self.began = self.last = time.perf_counter()
+
+    def trained(self) -> None:
+        self.training.append(self._lap())
+
+    def evaluated(self) -> None:
+        self.evaluation.append(self._lap())
+        self.first = getattr(self, "first", self.last - self.began)
+
+    def _lap(self) -> float:
+        before, self.last = self.last, time.perf_counter()
+        return self.last - before
+
+
+def ours(recipe: Recipe, seeds: int, clock: Clock) -> None:
     """This project: all seeds together where that pays, else one after the other."""
     from fmnist_keras.training import single, stacked
     from fmnist_keras.training.history import History
 
     add, ended = History.add, itertools.count(1)
+    training = 0.0
 
-    def add_and_tick(*arguments):
+    def add_and_tick(history, row, seconds, weights):
+        nonlocal training
+        training += seconds  # a stacked run's is its share
         if next(ended) % seeds == 0:  # all seeds have been scored
-            tick()
-        return add(*arguments)
+            clock.evaluated()
+            clock.training.append(training)
+            clock.evaluation[-1] -= training
+            training = 0.0
+        return add(history, row, seconds, weights)
 
     History.add = add_and_tick
     try:
@@ -51,8 +77,17 @@ def ours(recipe: Recipe, seeds: int, tick: Callable) -> None:
         History.add = add
 
 
-def fit(recipe: Recipe, seeds: int, tick: Callable) -> None:
+def fit(recipe: Recipe, seeds: int, clock: Clock) -> None:
     """Keras' ``fit`` on NumPy arrays, as the reports wrote it; also on the JAX backend."""
+    _fit(recipe.but(precision="float32"), clock, tuned=False)
+
+
+def fit_tuned(recipe: Recipe, seeds: int, clock: Clock) -> None:
+    """The same at its best: a tf.data pipeline that prefetches, and the recipe's precision."""
+    _fit(recipe, clock, tuned=True)
+
+
+def _fit(recipe: Recipe, clock: Clock, tuned: bool) -> None:
     from fmnist_keras.training import single
 
     x, y, x_val, y_val = arrays(recipe)
@@ -66,64 +101,82 @@ def fit(recipe: Recipe, seeds: int, tick: Callable) -> None:
         loss=crossentropy if classify else "mse",
         metrics=["accuracy"] if classify else [],
     )
-    ends = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tick())
-    model.fit(
-        x, y, batch_size=recipe.batch_size, epochs=recipe.epochs, callbacks=[ends],
-        validation_data=(x_val, y_val), verbose=0,
-    )  # fmt: skip
+    size = recipe.batch_size
+    training, held_out = {"x": x, "y": y, "batch_size": size}, {"x": x_val, "y": y_val}
+    if tuned:
+        import tensorflow as tf
+
+        images = tf.data.Dataset.from_tensor_slices((x, y)).cache()
+        training = {"x": images.shuffle(len(x)).batch(size).prefetch(tf.data.AUTOTUNE)}
+        held_out = tf.data.Dataset.from_tensor_slices((x_val, y_val))
+        held_out = {"x": held_out.batch(size).prefetch(tf.data.AUTOTUNE)}
+    for _ in range(recipe.epochs):
+        model.fit(**training, epochs=1, verbose=0)
+        clock.trained()
+        model.evaluate(**held_out, verbose=0)
+        clock.evaluated()
 
 
-def torch_loader(recipe: Recipe, seeds: int, tick: Callable) -> None:
+def torch_loader(recipe: Recipe, seeds: int, clock: Clock) -> None:
     """A PyTorch loop over DataLoaders, as the reports wrote it."""
-    _torch_loop(recipe, tick, tuned=False)
+    _torch_loop(recipe.but(precision="float32"), clock, tuned=False)
 
 
-def torch_tensors(recipe: Recipe, seeds: int, tick: Callable) -> None:
-    """The same loop tuned by hand: shuffled indices, tensors sliced, nothing read back in between,
-    evaluation in one piece."""
-    _torch_loop(recipe, tick, tuned=True)
+def torch_tuned(recipe: Recipe, seeds: int, clock: Clock) -> None:
+    """The same loop at its best: shuffled indices, tensors sliced, nothing read back in between,
+    evaluation in large pieces; images with channels last and in the recipe's precision."""
+    _torch_loop(recipe, clock, tuned=True)
 
 
-def _torch_loop(recipe: Recipe, tick: Callable, tuned: bool) -> None:
+def _torch_loop(recipe: Recipe, clock: Clock, tuned: bool) -> None:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
     torch.manual_seed(0)
     x, y, x_val, y_val = (torch.from_numpy(array) for array in arrays(recipe))
+    net, optimizer = _torch_net(recipe)
     if recipe.convolutional:
-        x, x_val = (part.permute(0, 3, 1, 2).contiguous() for part in (x, x_val))
+        order = torch.channels_last if tuned else torch.contiguous_format
+        x, x_val = (a.permute(0, 3, 1, 2).contiguous(memory_format=order) for a in (x, x_val))
+        net = net.to(memory_format=order)
     if recipe.task == "classify":
         y, y_val = y.long(), y_val.long()
-    net, optimizer = _torch_net(recipe)
     score = torch.nn.CrossEntropyLoss() if recipe.task == "classify" else torch.nn.MSELoss()
     size = recipe.batch_size
     batches = DataLoader(TensorDataset(x, y), size, shuffle=True)
     held_out = DataLoader(TensorDataset(x_val, y_val), size)
+    bfloat16 = recipe.precision == "bfloat16"
 
     def shuffled():
         for rows in torch.randperm(len(x)).split(size):
             yield x[rows], y[rows]
+
+    def outputs(inputs):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            return net(inputs).float()
 
     for _ in range(recipe.epochs):
         net.train()
         running = 0.0
         for inputs, targets in shuffled() if tuned else batches:
             optimizer.zero_grad()
-            loss = score(net(inputs), targets)
+            loss = score(outputs(inputs), targets)
             loss.backward()
             optimizer.step()
             running += loss.detach() if tuned else loss.item()
+        float(running)
+        clock.trained()
         net.eval()
         with torch.no_grad():
             chunk = 1_000 if recipe.convolutional else len(x_val)
             parts = zip(x_val.split(chunk), y_val.split(chunk), strict=True) if tuned else held_out
             right = 0
             for inputs, targets in parts:
-                outputs = net(inputs)
-                running += score(outputs, targets).item()
+                raw = outputs(inputs)
+                running += score(raw, targets).item()
                 if recipe.task == "classify":
-                    right += (outputs.argmax(1) == targets).sum().item()
-        tick()
+                    right += (raw.argmax(1) == targets).sum().item()
+        clock.evaluated()
 
 
 def _torch_net(recipe: Recipe):
@@ -136,8 +189,10 @@ def _torch_net(recipe: Recipe):
         image = len(layer.input.shape) == 4
         activations = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
         return {
-            "Dense": lambda: nn.Linear(channels, layer.units),
-            "Conv2D": lambda: nn.Conv2d(channels, layer.filters, 3, padding="same"),
+            "Dense": lambda: nn.Linear(channels, layer.units, bias=layer.use_bias),
+            "Conv2D": lambda: nn.Conv2d(
+                channels, layer.filters, 3, padding="same", bias=layer.use_bias
+            ),
             "BatchNormalization": lambda: (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels),
             "MaxPooling2D": lambda: nn.MaxPool2d(2),
             "ZeroPadding2D": lambda: nn.ZeroPad2d(2),
@@ -157,9 +212,10 @@ def _torch_net(recipe: Recipe):
 CONTENDERS = {
     "this project": ours,
     "Keras fit": fit,
+    "Keras fit, tuned": fit_tuned,
     "Keras fit on JAX": fit,
     "PyTorch DataLoader": torch_loader,
-    "PyTorch tensors": torch_tensors,
+    "PyTorch, tuned": torch_tuned,
 }
 
 
@@ -185,18 +241,14 @@ def main(name: str) -> None:
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        ends: list[float] = []
         if order["recipe"] is None:
             answer = {"peak": peak()}
         else:
-            recipe, started = Recipe(**order["recipe"]), time.perf_counter()
-            CONTENDERS[name](
-                recipe,
-                order["seeds"],
-                lambda: ends.append(time.perf_counter() - started),  # noqa: B023
-            )
+            clock = Clock()
+            CONTENDERS[name](Recipe(**order["recipe"]), order["seeds"], clock)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            answer = {"ends": ends, "memory": memory}
+            answer = {"training": clock.training, "evaluation": clock.evaluation}
+            answer |= {"first": clock.first, "memory": memory}
         print(json.dumps(answer), file=answers, flush=True)
 
 
