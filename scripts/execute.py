@@ -20,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 VOLATILE = ("papermill", "execution", "ExecuteTime")  # metadata that tell of one execution
 
 
@@ -171,6 +172,8 @@ def render(notebook) -> str:
     """The executed notebook as a document without traces of its execution."""
     import nbformat
 
+    from scripts.chapters import described
+
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     notebook.metadata = nbformat.from_dict(metadata)
@@ -179,12 +182,14 @@ def render(notebook) -> str:
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
-        if cell.cell_type == "code":
-            cell.outputs = whole_streams(cell.outputs)
-            for output in cell.outputs:
-                if "text/plain" in output.get("data", {}):  # an object's place in memory
-                    text = output.data["text/plain"]
-                    output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
+    for cell, alt in described(notebook):
+        cell.outputs = whole_streams(cell.outputs)
+        for output in cell.outputs:
+            if "text/plain" in output.get("data", {}):  # an object's place in memory
+                text = output.data["text/plain"]
+                output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
+            if "image/png" in output.get("data", {}):
+                output.metadata["image/png"] = {"alt": alt}
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 

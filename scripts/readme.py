@@ -1,11 +1,14 @@
 """Put the reports' headline (findings, table and tally), the chapters with their answers and the
 summary's figure into README.md."""
 
-import base64
 import re
+import sys
+from pathlib import Path
 
 import nbformat
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras.evidence import published, sentence
 from fmnist_keras.evidence.verdicts import (
@@ -17,6 +20,7 @@ from fmnist_keras.evidence.verdicts import (
     WORDS,
 )
 from fmnist_keras.notebook.tables import ROOT, collect
+from scripts.chapters import card, image
 
 FINDINGS = ("D-C20", "K-C05", "K-C22 fair", "M-C15 fair", "M-C36")
 """Ids of the decided claims that README shows as sentences."""
@@ -102,32 +106,6 @@ def _tally(rows) -> str:
     return ", ".join(f"{number} {word}" for word, number in verdicts(rows).items())
 
 
-def answer(notebook) -> str:
-    """What stands in the box under a report's title, if it has one."""
-    boxes = [cell for cell in notebook.cells if cell.source == "notebook.answer_box()"]
-    texts = [output.data["text/markdown"] for cell in boxes for output in cell.outputs]
-    return "\n".join(re.sub("^> ?", "", line) for line in "".join(texts).splitlines())
-
-
-def heading(markdown: str) -> str:
-    """The last heading of a text, without its marks; nothing where there is none."""
-    lines = [line for line in markdown.splitlines() if line.startswith("#")]
-    return lines[-1].lstrip("# ") if lines else ""
-
-
-def first_sentence(markdown: str) -> str:
-    """The first sentence of a text below its heading; nothing where there is none."""
-    prose = (line for line in markdown.splitlines() if re.match(r"[^#|$:-]", line))
-    plain = re.sub(r"[`*]|\[([^]]*)]\([^)]*\)", r"\1", next(prose, ""))
-    return re.split(r"(?<=[.?]) ", plain)[0]
-
-
-def card(notebook) -> tuple[str, str, str]:
-    """A chapter's title, its question and its answer."""
-    first = notebook.cells[0].source
-    return heading(first), first_sentence(first), answer(notebook)
-
-
 def chapters(profile: str) -> str:
     """The chapters as a Markdown table: title, question or answer, and a link to the report."""
     lines = ["| chapter | answer |", "|---|---|"]
@@ -137,13 +115,6 @@ def chapters(profile: str) -> str:
         place = path.relative_to(ROOT)
         lines.append(f"| [{title}]({place}) | {'<br>'.join(said)} |")
     return "\n".join(lines)
-
-
-def image(notebook, cell_id: str) -> bytes:
-    """The figure, PNG, that a cell of an executed notebook shows."""
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    (png,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
-    return base64.b64decode(png)
 
 
 def update_readme(profile: str = "quick") -> None:

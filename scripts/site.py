@@ -23,16 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras.figures.style import VERDICTS
 from fmnist_keras.notebook.tables import MIME, ROOT, collect
+from scripts.chapters import answer, card, described, image
 from scripts.readme import (
     FIGURE_CELL,
     NOTE,
-    answer,
     architectures,
-    card,
     findings,
-    first_sentence,
-    heading,
-    image,
     in_short,
     numbers_once,
     own_claims,
@@ -76,18 +72,13 @@ def as_page(notebook):
     """The report as a chapter: code folded, set-up and log lines away, the answer as a box, and an
     alternative text for each figure."""
     answered = with_bar(answer(notebook))
-    title = section = about = heading(notebook.cells[0].source)
     injected = any("injected-parameters" in tags(cell) for cell in notebook.cells)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            section, about = heading(cell.source) or section, first_sentence(cell.source)
-            continue
+    for cell, alt in described(notebook):
         wanted = {"hide-input"}
         if cell.source.startswith(("import ", "from ", *SET_UP)) or (
             injected and "parameters" in tags(cell)
         ):
             wanted = {"remove-cell"}
-        alt = ". ".join(dict.fromkeys(filter(None, [title, section, about])))
         cell.metadata = nbformat.from_dict(
             {"tags": sorted(wanted), "mystnb": {"image": {"alt": alt}}}
         )

@@ -122,6 +122,9 @@ def test_committed_reports_are_whole_and_without_errors():
         assert outputs, name
         kinds = {output.get("name", output.output_type) for output in outputs}
         assert not kinds & {"stderr", "error"}, name
+        for output in outputs:
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"].split()) > 2, name
 
 
 def test_readme_shows_the_committed_reports_numbers():
