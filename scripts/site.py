@@ -15,6 +15,8 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+import yaml
+from bs4 import BeautifulSoup
 from itables import options, to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 from sphinx.cmd.build import build_main
@@ -55,7 +57,7 @@ def main(profile: str) -> int:
     (SOURCES / "headline.png").write_bytes(image(chapters["14_summary"], FIGURE_CELL))
     write("index", front_page(profile, {name: card(read) for name, read in chapters.items()}))
     write("ledger", ledger(profile))
-    write("provenance", provenance(profile, list(chapters)))
+    write("provenance", provenance(profile, chapters))
     shutil.rmtree(HTML, ignore_errors=True)
     settings = ["-q", "-W", "-c", str(SITE), "-d", str(SITE / "build" / "doctrees")]
     code = build_main([*settings, str(SOURCES), str(HTML)])
@@ -217,17 +219,52 @@ def ledger(profile: str) -> str:
     return "\n".join(parts)
 
 
-def provenance(profile: str, names: list[str]) -> str:
-    """When, where and for how long each chapter was executed, as far as this machine knows."""
-    rows = []
-    for name in names:
-        path = ROOT / "reports" / profile / "times" / f"{name}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        rows.append({"chapter": name, **known})
-    table = pd.DataFrame(rows).fillna("–").astype(str)
+def provenance(profile: str, chapters: dict) -> str:
+    """How the runs of each chapter came to be, as its report says; and when, for how long and at
+    which commit, as far as this machine knows."""
+    made, executed = [], []
+    for name, notebook in chapters.items():
+        params = ROOT / "params" / profile / f"{name}.yaml"
+        seeds = (yaml.safe_load(params.read_text()) if params.exists() else {}).get("seeds", [])
+        for fingerprint, versions, backend, device, runs in made_by(notebook):
+            made.append(
+                {"chapter": name, "runs": runs, "seeds": len(seeds) or "–", "device": device,
+                 "fingerprint": fingerprint, "versions": f"{versions}; on {backend}"}
+            )  # fmt: skip
+        times = ROOT / "reports" / profile / "times" / f"{name}.json"
+        trained = times.with_suffix(".runs.json")
+        if times.exists():
+            known = json.loads(times.read_text())
+            parts = json.loads(trained.read_text()) if trained.exists() else []
+            seconds = sum(part["seconds"] for part in parts)
+            commits = ", ".join(dict.fromkeys(part["commit"] for part in parts))
+            executed.append(
+                {"chapter": name, "executed": known["started"][:16].replace("T", " "), "seconds": known["seconds"],
+                 "cores": known["cores"], "training, seconds of a core": round(seconds) or "–",
+                 "trained at commit": commits or "–"}
+            )  # fmt: skip
+    parts = ["# When and where", "## How the runs came to be", as_markdown(made)]
+    if executed:
+        parts += ["## When the chapters were executed", WHEN, as_markdown(executed)]
+    return "\n\n".join(parts)
+
+
+WHEN = """Executing a chapter again trains only what is not stored, so it may take seconds; the
+training behind it is counted apart."""
+
+
+def made_by(notebook) -> list[list[str]]:
+    """The rows of a report's table of provenance: fingerprint, versions, backend, device, runs."""
+    cells = [cell for cell in notebook.cells if cell.source.startswith("provenance.table(")]
+    pages = [output.data["text/html"] for cell in cells for output in cell.outputs]
+    rows = [row for page in pages for row in BeautifulSoup(page, "html.parser").select("tbody tr")]
+    return [[cell.text for cell in row.select("td")] for row in rows]
+
+
+def as_markdown(rows: list[dict]) -> str:
+    table = pd.DataFrame(rows).astype(str)
     lines = ["| " + " | ".join(table) + " |", "|---" * table.shape[1] + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in table.to_numpy()]
-    return "\n".join(["# When and where", "", *lines, ""])
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.to_numpy())])
 
 
 if __name__ == "__main__":

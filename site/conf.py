@@ -3,7 +3,7 @@
 project = "fmnist_keras"
 html_title = "What five Fashion-MNIST reports said, and what holds"
 author = "the fmnist_keras developers"
-copyright = "Apache License 2.0"
+copyright = "the fmnist_keras developers, Apache License 2.0"
 
 extensions = ["myst_nb", "sphinx_design", "sphinx-mathjax-offline"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]

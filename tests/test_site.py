@@ -84,6 +84,18 @@ def test_the_front_page_shows_the_tally_of_the_frames(pages):
             assert f"{number} {word}" in shown
 
 
+def test_provenance_says_how_each_chapters_runs_came_to_be(pages):
+    table = pages["provenance.html"].select_one("table")
+    rows = [[cell.get_text() for cell in row.select("td")] for row in table.select("tbody tr")]
+    by_chapter = {name: rest for name, *rest in rows}
+    for path in sorted((ROOT / "reports" / "quick").glob("*.ipynb")):
+        found = re.search(r"<td>([0-9a-f]{12})</td>", path.read_text())
+        if found:
+            runs, seeds, _, fingerprint, versions = by_chapter[path.stem]
+            assert fingerprint == found[1]
+            assert (int(runs) > 0, int(seeds) > 1, "tensorflow 2" in versions) == (True,) * 3
+
+
 @pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:
