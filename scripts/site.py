@@ -239,8 +239,9 @@ def provenance(profile: str, chapters: dict) -> str:
             seconds = sum(part["seconds"] for part in parts)
             commits = ", ".join(dict.fromkeys(part["commit"] for part in parts))
             executed.append(
-                {"chapter": name, "executed": known["started"][:16].replace("T", " "), "seconds": known["seconds"],
-                 "cores": known["cores"], "training, seconds of a core": round(seconds) or "–",
+                {"chapter": name, "executed": known["started"][:16].replace("T", " "),
+                 "seconds": known["seconds"], "cores": known["cores"],
+                 "training, seconds of a core": round(seconds) or "–",
                  "trained at commit": commits or "–"}
             )  # fmt: skip
     parts = ["# When and where", "## How the runs came to be", as_markdown(made)]
