@@ -110,7 +110,7 @@ folder, url, seeds, seconds, silent, patience = pathlib.Path(sys.argv[1]), *sys.
 worker.BEAT_SECONDS, worker.SILENT_SECONDS = float(silent) / 8, float(silent)
 storage.PATIENCE_SECONDS = float(patience)
 
-def train(recipe, seeds):
+def train(recipe, seeds, checkpoint):
     (seed,) = seeds
     with open(folder / "trained", "a") as file:
         print(seed, file=file)

@@ -32,7 +32,7 @@ def trained(monkeypatch):
     """Put a formula in the place of training; return the list of (learning rate, seed) trained."""
     calls = []
 
-    def train(recipe, seeds):
+    def train(recipe, seeds, checkpoint):
         runs = []
         for seed in seeds:
             calls.append((recipe.learning_rate, seed))
@@ -204,7 +204,7 @@ def test_a_diverged_run_is_a_run(small):
 def test_a_run_without_finite_objective_comes_last(small, storage, monkeypatch, loss):
     recipes = small.but(task="inpaint").grid(learning_rate=[0.1, 0.2])
 
-    def train(recipe, seeds):
+    def train(recipe, seeds, checkpoint):
         value = loss if recipe.learning_rate == 0.1 else 5.0
         run = training.Run({"val_loss": value, "seconds": 0.0}, {"val_loss": [value]}, None)
         return [run for _ in seeds]
@@ -219,10 +219,10 @@ def test_a_run_without_finite_objective_comes_last(small, storage, monkeypatch, 
 def test_a_run_that_raised_can_be_run_again(trained, cnn, storage, monkeypatch, error):
     works = training.train
 
-    def fails(recipe, seeds):
+    def fails(recipe, seeds, checkpoint):
         if seeds == [1]:
             raise error("in the middle")
-        return works(recipe, seeds)
+        return works(recipe, seeds, checkpoint)
 
     study = Study("raises", seeds=[0, 1, 2], storage=storage)
     with monkeypatch.context() as patch:
@@ -292,7 +292,7 @@ from fmnist_keras.experiment import Study
 
 folder, seeds = pathlib.Path(sys.argv[1]), range(int(sys.argv[2]))
 
-def train(recipe, seeds):
+def train(recipe, seeds, checkpoint):
     (seed,) = seeds
     with open(folder / f"{os.getpid()}.trained", "a") as file:
         print(seed, file=file)
@@ -420,7 +420,7 @@ from fmnist_keras.experiment import Study
 from fmnist_keras.recipe import Recipe
 
 trained, train = [], training.train
-training.train = lambda recipe, seeds: trained.append(recipe) or train(recipe, seeds)
+training.train = lambda recipe, *rest: trained.append(recipe) or train(recipe, *rest)
 small = Recipe(train_size=200, val_size=500, test_size=500, batch_size=100, epochs=1)
 results = Study("copied", seeds=[0]).run(small)
 print(len(trained), results.runs["test_loss"][0])
@@ -462,8 +462,8 @@ def test_a_line_of_arithmetic_trains_again_and_a_comment_does_not(copied):
     assert copied("models.py", "def build(", "# a comment\ndef build(") == (0, loss)
     assert copied("models.py", '"""Build the recipe', '"""Build a recipe') == (0, loss)
     assert copied("figures/style.py", "PANEL = (4.6", "PANEL = (4.7") == (0, loss)
-    rate = "rate = recipe.learning_rate"
-    trained, other = copied("training/single.py", rate, f"{rate} * 2")
+    line, edited = "layers.Activation(recipe.activation)", 'layers.Activation("tanh")'
+    trained, other = copied("models.py", line, edited)
     assert trained == 1
     assert other != loss
-    assert copied("training/single.py", f"{rate} * 2", rate) == (0, loss)  # undone, found again
+    assert copied("models.py", edited, line) == (0, loss)  # undone, found again

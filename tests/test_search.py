@@ -25,7 +25,7 @@ def trained(monkeypatch):
     seeds) trained."""
     calls = []
 
-    def train(recipe, seeds):
+    def train(recipe, seeds, checkpoint):
         calls.append((recipe.learning_rate, tuple(seeds)))
         miss = math.log10(recipe.learning_rate / BEST_RATE)
         metrics = [{"val_accuracy": 0.9 - 0.1 * miss**2 + 0.001 * s, "seconds": 1.0} for s in seeds]
@@ -199,8 +199,8 @@ from fmnist_keras.experiment import Study
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.search import log_uniform, search
 
-def slow(recipe, seeds, train=training.train):
-    runs = train(recipe, seeds)
+def slow(recipe, seeds, checkpoint, train=training.train):
+    runs = train(recipe, seeds, checkpoint)
     print(len(runs), flush=True)
     time.sleep(0.05)
     return runs

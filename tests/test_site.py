@@ -22,7 +22,7 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 def site(tmp_path_factory) -> Path:
     """The folder of the built pages; the project's own site is left alone."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("fmnist_keras", "scripts", "site", "reports"):
+    for name in ("fmnist_keras", "params", "scripts", "site", "reports"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("build", "smoke"))
     built = subprocess.run(
         [sys.executable, "scripts/site.py", "quick"], cwd=copy, capture_output=True, text=True,
