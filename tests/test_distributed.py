@@ -311,9 +311,9 @@ from fmnist_keras.recipe import Recipe
 url, count = sys.argv[1], int(sys.argv[2])
 base = Recipe(train_size=480, val_size=500, test_size=500, batch_size=80, epochs=2)
 
-def announced(recipe, seeds, train=training.train):
+def announced(recipe, seeds, checkpoint, train=training.train):
     print("training", flush=True)
-    return train(recipe, seeds)
+    return train(recipe, seeds, checkpoint)
 
 training.train = announced
 rates = [0.5 / (number + 1) for number in range(count)]
