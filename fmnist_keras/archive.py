@@ -12,6 +12,7 @@ where a profile's reports have such files. Runs of other code than this are left
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def write(trials: list[FrozenTrial], path: Path) -> int:
     return len(rows)
 
 
-def trials(study: str, jobs: list[str]) -> list[FrozenTrial]:
+def trials(study: str, jobs: Collection[str]) -> list[FrozenTrial]:
     """Those of the jobs that the archive has, as finished trials; none without an archive."""
     frame = _read(study)
     if frame is None:

@@ -99,6 +99,7 @@ class Study:
     def _finish(self, jobs: dict, diagnose: Callable | None) -> dict[str, FrozenTrial]:
         """Work, or wait for others' work, until every job has a finished trial; return those."""
         progress = Progress(self.name, len(jobs))
+        self.study.add_trials(archive.trials(self.name, set(jobs) - set(self._trials(jobs))))
         while True:
             trials = self._trials(jobs)
             done = {k: t for k, t in trials.items() if t.state == TrialState.COMPLETE}
@@ -107,9 +108,7 @@ class Study:
                 progress.close()
                 return done
             missing = [key for key in jobs if key not in trials]
-            if archived := archive.trials(self.name, missing):
-                self.study.add_trials(archived)
-            elif missing:
+            if missing:
                 fingerprint.check_unchanged()
                 self._work(_stackable_with_first(missing, jobs), jobs, diagnose)
             else:

@@ -64,6 +64,8 @@ def test_all_else_is_trained(monkeypatch, folder, why):
     study = Study("other" if why == "another study" else "archived", [0])
     with pytest.raises(AssertionError, match="trained"):
         study.run(RECIPES[0], seeds=[2] if why == "another seed" else None)
+    states = {trial.state for trial in study.study.get_trials()}
+    assert states == {experiment.TrialState.FAIL}, "nothing else came into the storage"
 
 
 def test_the_same_runs_give_the_same_bytes(folder):
