@@ -7,7 +7,9 @@ A file holds the runs of one study, a row each: what identifies a run, and what 
     pandas.read_parquet("reports/paper/runs/keras_study.parquet")
 
 The environment variable FMNIST_ARCHIVE names the folder to read from; scripts/execute.py sets it
-where a profile's reports have such files. Runs of other code than this are left alone.
+where a profile's reports have such files. Runs of other code than this are left alone. How many
+threads shared an operation does not matter here, though they add up in another order: a deep CNN
+may have been trained by all the cores of a machine. Such a run keeps its own fingerprint.
 """
 
 import json
@@ -25,10 +27,11 @@ AS_JSON = ["recipe", "metrics", "provenance"]
 
 
 def write(trials: list[FrozenTrial], path: Path) -> int:
-    """Write the finished runs of this code among ``trials`` to ``path``; return their number. The
-    same runs give the same bytes, in whatever order they were trained."""
+    """Write the finished runs of this code among ``trials`` to ``path``, beside those that it holds
+    already; return their number. The same runs give the same bytes, in whatever order they were
+    trained."""
     results = {}  # of several trials of a job the first counts, as in experiment.py
-    for trial in trials:
+    for trial in [*trials, *map(_trial, _rows(path))]:
         made_here = trial.user_attrs.get("fingerprint") == fingerprint.CURRENT
         if made_here and trial.state == TrialState.COMPLETE:
             results.setdefault(trial.user_attrs["job"], trial.user_attrs["result"])
@@ -46,17 +49,17 @@ def write(trials: list[FrozenTrial], path: Path) -> int:
 
 def trials(study: str, jobs: Collection[str]) -> list[FrozenTrial]:
     """Those of the jobs that the archive has, as finished trials; none without an archive."""
-    frame = _read(study)
-    if frame is None:
-        return []
-    wanted = frame[frame["job"].isin(jobs) & (frame["fingerprint"] == fingerprint.CURRENT)]
-    return [_trial(row) for row in wanted.to_dict("records")]
-
-
-def _read(study: str) -> pd.DataFrame | None:
     folder = os.environ.get("FMNIST_ARCHIVE")
-    path = Path(folder or "") / f"{study}.parquet"
-    return pd.read_parquet(path) if folder and path.exists() else None
+    rows = _rows(Path(folder) / f"{study}.parquet") if folder else []
+    return [_trial(row) for row in rows if row["job"] in jobs]
+
+
+def _rows(path: Path) -> list[dict]:
+    """The runs of this code that a file holds; none where there is no file."""
+    if not path.exists():
+        return []
+    frame = pd.read_parquet(path)
+    return frame[frame["fingerprint"].isin(fingerprint.threads())].to_dict("records")
 
 
 def _trial(row: dict) -> FrozenTrial:
@@ -68,7 +71,8 @@ def _trial(row: dict) -> FrozenTrial:
         if name not in known and values is not None
     }
     result = known | {"curves": curves}
-    attributes = {name: result[name] for name in (*IDENTITY, "recipe")} | {"result": result}
+    attributes = {name: result[name] for name in ("job", "seed", "recipe")} | {"result": result}
+    attributes["fingerprint"] = fingerprint.CURRENT  # it counts as a run of this session's
     return create_trial(
         state=TrialState.COMPLETE, value=result["metrics"]["objective"], user_attrs=attributes
     )

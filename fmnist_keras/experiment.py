@@ -239,7 +239,7 @@ def _frames(rows: list[tuple[Recipe, int, FrozenTrial]]) -> Results:
     for recipe, seed, trial in rows:
         settings = {"recipe": recipe.key, **recipe.model_dump(), "seed": seed}
         saved = trial.user_attrs["result"]
-        made_by = {"fingerprint": trial.user_attrs["fingerprint"], **saved["provenance"]}
+        made_by = {"fingerprint": saved["fingerprint"], **saved["provenance"]}
         runs.append({**settings, **saved["metrics"], **made_by})
         for metric, values in saved["curves"].items():
             curves += [

@@ -34,7 +34,14 @@ class _Arithmetic(ast.NodeTransformer):
 
 def of_sources(sources: Iterable[str]) -> str:
     """Twelve hex digits of the syntax trees of some Python sources."""
-    trees = [ast.unparse(_Arithmetic().visit(ast.parse(source))) for source in sources]
+    return _digest(_trees(sources))
+
+
+def _trees(sources: Iterable[str]) -> list[str]:
+    return [ast.unparse(_Arithmetic().visit(ast.parse(source))) for source in sources]
+
+
+def _digest(trees: list[str]) -> str:
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
 
 
@@ -54,9 +61,27 @@ def of_function(function: Callable | None) -> str:
 
 def on_disk() -> str:
     """The fingerprint of the package as its files are now."""
+    return _digest([*_files(), *_trees([repr(_versions())])])
+
+
+def threads() -> dict[str, int]:
+    """The fingerprints of the code that this process has imported and of its libraries, each with
+    the number of threads (1 to 64) that share one operation; none if the code was edited since."""
+    return _threads() if CURRENT in _threads() else {}
+
+
+@functools.cache
+def _threads() -> dict[str, int]:
+    files = _files()
+    return {
+        _digest([*files, *_trees([repr(_versions() | {"threads": str(number)})])]): number
+        for number in range(1, 65)
+    }
+
+
+def _files() -> list[str]:
     paths = sorted(path for pattern in CODE for path in PACKAGE.glob(pattern))
-    sources = [path.read_text("utf-8") for path in paths]
-    return of_sources([*sources, repr(_versions())])
+    return _trees(path.read_text("utf-8") for path in paths)
 
 
 @functools.cache

@@ -226,10 +226,12 @@ def provenance(profile: str, chapters: dict) -> str:
     for name, notebook in chapters.items():
         params = ROOT / "params" / profile / f"{name}.yaml"
         seeds = (yaml.safe_load(params.read_text()) if params.exists() else {}).get("seeds", [])
-        for fingerprint, versions, backend, device, runs in made_by(notebook):
+        for row in made_by(notebook):
             made.append(
-                {"chapter": name, "runs": runs, "seeds": len(seeds) or "–", "device": device,
-                 "fingerprint": fingerprint, "versions": f"{versions}; on {backend}"}
+                {"chapter": name, "runs": row["runs"], "seeds": len(seeds) or "–",
+                 "device": row["device"], "threads": row.get("threads", 1),
+                 "fingerprint": row["fingerprint"],
+                 "versions": f"{row['versions']}; on {row['backend']}"}
             )  # fmt: skip
         times = ROOT / "reports" / profile / "times" / f"{name}.json"
         trained = times.with_suffix(".runs.json")
@@ -254,12 +256,16 @@ WHEN = """Executing a chapter again trains only what is not stored, so it may ta
 training behind it is counted apart."""
 
 
-def made_by(notebook) -> list[list[str]]:
-    """The rows of a report's table of provenance: fingerprint, versions, backend, device, runs."""
+def made_by(notebook) -> list[dict[str, str]]:
+    """The rows of a report's table of provenance, by column."""
     cells = [cell for cell in notebook.cells if cell.source.startswith("provenance.table(")]
     pages = [output.data["text/html"] for cell in cells for output in cell.outputs]
-    rows = [row for page in pages for row in BeautifulSoup(page, "html.parser").select("tbody tr")]
-    return [[cell.text for cell in row.select("td")] for row in rows]
+    rows = []
+    for page in (BeautifulSoup(page, "html.parser") for page in pages):
+        columns = [cell.text for cell in page.select("thead th")][1:]
+        cells = ([cell.text for cell in row.select("td")] for row in page.select("tbody tr"))
+        rows += [dict(zip(columns, texts, strict=True)) for texts in cells]
+    return rows
 
 
 def as_markdown(rows: list[dict]) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from fmnist_keras import archive, experiment, fingerprint
+from fmnist_keras import archive, experiment, fingerprint, provenance
 from fmnist_keras.experiment import Study
 from fmnist_keras.recipe import Recipe
 
@@ -75,3 +75,40 @@ def test_the_same_runs_give_the_same_bytes(folder):
     archive.write(reversed(study.study.get_trials()), folder / "again.parquet")
     expected = (folder / "runs" / "archived.parquet").read_bytes()
     assert (folder / "again.parquet").read_bytes() == expected
+
+
+def test_runs_that_a_file_holds_stay_in_it(folder):
+    path = folder / "runs" / "archived.parquet"
+    before = path.read_bytes()
+    assert archive.write([], path) == 8
+    assert path.read_bytes() == before
+    study = Study("archived", [2])
+    study.run(RECIPES[0])
+    assert archive.write(study.study.get_trials(), path) == 9
+    seeds = pd.read_parquet(path)["seed"]
+    assert sorted(seeds.unique()) == [0, 1, 2]
+
+
+def test_a_run_by_more_threads_counts_and_keeps_its_fingerprint(monkeypatch, folder):
+    path = folder / "runs" / "archived.parquet"
+    one, two = list(fingerprint.threads())[:2]
+    assert one == fingerprint.CURRENT, "the tests run with one thread an operation"
+    monkeypatch.setattr(fingerprint, "CURRENT", two)
+    monkeypatch.setattr(fingerprint, "check_unchanged", lambda: None)
+    monkeypatch.delenv("FMNIST_ARCHIVE")
+    by_two = Study("archived", [2])
+    by_two.run(RECIPES[0])
+    assert archive.write(by_two.study.get_trials(), path) == 9
+
+    monkeypatch.setattr(fingerprint, "CURRENT", one)
+    monkeypatch.setenv("FMNIST_ARCHIVE", str(path.parent))
+    monkeypatch.setenv("FMNIST_RESULTS", str(folder / "third"))
+    monkeypatch.setattr(experiment, "_train", refuse)
+    study = Study("archived", [0, 2])
+    runs = study.run(RECIPES[0]).runs
+    assert runs["fingerprint"].tolist() == [one, two]
+    assert provenance.table(runs)[["threads", "runs"]].values.tolist() == [["1", 1], ["2", 1]]
+    assert "threads" not in provenance.table(runs[:1]), "nothing is said of the usual one"
+    before = path.read_bytes()
+    archive.write(study.study.get_trials(), path)
+    assert path.read_bytes() == before
