@@ -114,8 +114,8 @@ references: $(VENV)/ready .stamps/data ## store anew what the checks compare wit
 mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python scripts/mutants.py
 
-readme: $(VENV)/ready ## put the quick reports' headline table and figure into README.md
-	$(BIN)/python scripts/readme.py
+readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE into README.md
+	$(BIN)/python scripts/readme.py $(PROFILE)
 
 archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE
 	$(BIN)/python scripts/archive.py $(PROFILE)

@@ -1,5 +1,8 @@
-"""Put the reports' headline (findings, table and tally), the chapters with their answers and the
-summary's figure into README.md."""
+"""Put the headline of a profile's reports (findings, table and tally), the chapters with their
+answers and the summary's figure into README.md.
+
+    python scripts/readme.py quick
+"""
 
 import re
 import sys
@@ -117,18 +120,18 @@ def chapters(profile: str) -> str:
     return "\n".join(lines)
 
 
-def update_readme(profile: str = "quick") -> None:
+def update_readme(profile: str) -> None:
     """Write headline and chapters into README.md, each between its markers, and the summary's
-    figure into ``reports/<profile>/headline.png``."""
+    figure into ``reports/<profile>/headline.png``; all links lead to the profile's reports."""
     readme, folder = ROOT / "README.md", ROOT / "reports" / profile
     text = readme.read_text()
     for name, part in {"headline": headline(profile), "chapters": chapters(profile)}.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.S)
         text = marked.sub(lambda found, part=part: f"{found[1]}{part}{found[2]}", text)
-    readme.write_text(text)
+    readme.write_text(re.sub(r"\(reports/\w+", f"(reports/{profile}", text))
     summary = nbformat.read(folder / "14_summary.ipynb", as_version=4)
     (folder / "headline.png").write_bytes(image(summary, FIGURE_CELL))
 
 
 if __name__ == "__main__":
-    update_readme()
+    update_readme(*sys.argv[1:])

@@ -91,8 +91,8 @@ def test_provenance_says_how_each_chapters_runs_came_to_be(pages):
     for path in sorted((ROOT / "reports" / "quick").glob("*.ipynb")):
         found = re.search(r"<td>([0-9a-f]{12})</td>", path.read_text())
         if found:
-            runs, seeds, _, fingerprint, versions = by_chapter[path.stem]
-            assert fingerprint == found[1]
+            runs, seeds, _, threads, fingerprint, versions = by_chapter[path.stem]
+            assert (fingerprint, threads) == (found[1], "1")
             assert (int(runs) > 0, int(seeds) > 1, "tensorflow 2" in versions) == (True,) * 3
 
 
