@@ -263,8 +263,8 @@ def made_by(notebook) -> list[dict[str, str]]:
     rows = []
     for page in (BeautifulSoup(page, "html.parser") for page in pages):
         columns = [cell.text for cell in page.select("thead th")][1:]
-        cells = ([cell.text for cell in row.select("td")] for row in page.select("tbody tr"))
-        rows += [dict(zip(columns, texts, strict=True)) for texts in cells]
+        body = ([cell.text for cell in row.select("td")] for row in page.select("tbody tr"))
+        rows += [dict(zip(columns, texts, strict=True)) for texts in body]
     return rows
 
 
