@@ -1,10 +1,17 @@
 """Runs that are committed with the reports stand in for training."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
 from fmnist_keras import archive, experiment, fingerprint, provenance
 from fmnist_keras.experiment import Study
+from fmnist_keras.notebook.tables import ROOT, tables
 from fmnist_keras.recipe import Recipe
 
 SMALL = Recipe(train_size=300, val_size=200, test_size=200, epochs=2)
@@ -112,3 +119,27 @@ def test_a_run_by_more_threads_counts_and_keeps_its_fingerprint(monkeypatch, fol
     before = path.read_bytes()
     archive.write(study.study.get_trials(), path)
     assert path.read_bytes() == before
+
+
+def test_a_committed_report_comes_out_of_the_committed_runs(tmp_path):
+    """In a copy without git a run that is trained knows no commit; the committed ones do."""
+    runs, name = "reports/paper/runs", "02_baseline"
+    if not set(pd.read_parquet(ROOT / runs / "keras_study.parquet")["fingerprint"]).intersection(
+        fingerprint.threads()
+    ):
+        pytest.skip("the arithmetic was edited: make clean all PROFILE=paper, then make archive")
+    copy = tmp_path / "project"
+    for part in ("fmnist_keras", "scripts", "notebooks", "params/paper", runs):
+        shutil.copytree(ROOT / part, copy / part)
+    executed = subprocess.run(
+        [sys.executable, "scripts/execute.py", "paper", name],
+        cwd=copy, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(copy)},
+    )  # fmt: skip
+    assert executed.returncode == 0, executed.stdout + executed.stderr
+    times = copy / "reports" / "paper" / "times" / f"{name}.runs.json"
+    assert "unknown" not in {part["commit"] for part in json.loads(times.read_text())}
+    ours, committed = (
+        pd.DataFrame(tables(root / "reports" / "paper" / f"{name}.ipynb")) for root in (copy, ROOT)
+    )
+    assert len(ours) > 10
+    pd.testing.assert_frame_equal(ours, committed)
