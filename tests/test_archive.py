@@ -127,7 +127,7 @@ def test_a_committed_report_comes_out_of_the_committed_runs(tmp_path):
     if not set(pd.read_parquet(ROOT / runs / "keras_study.parquet")["fingerprint"]).intersection(
         fingerprint.threads()
     ):
-        pytest.skip("the arithmetic was edited: make clean all PROFILE=paper, then make archive")
+        pytest.skip("the arithmetic was edited: make clean all archive PROFILE=paper")
     copy = tmp_path / "project"
     for part in ("fmnist_keras", "scripts", "notebooks", "params/paper", runs):
         shutil.copytree(ROOT / part, copy / part)
