@@ -1,6 +1,7 @@
-# make help lists what there is. PROFILE=paper runs the published protocols in full;
-# STORAGE=<Optuna storage URL> keeps the runs in a database that several machines may share.
-PROFILE ?= quick
+# make help lists what there is. PROFILE=paper runs the published protocols in full, and is what
+# README and the site show; STORAGE=<Optuna storage URL> keeps the runs in a database that several
+# machines may share.
+PROFILE ?= $(if $(filter-out site readme archive,$(or $(MAKECMDGOALS),help)),quick,paper)
 STORAGE ?=
 REUSE ?=
 PYTHON ?= python3
@@ -76,7 +77,7 @@ all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study
 	+@$(if $(filter smoke,$(PROFILE)),,$(MAKE) --no-print-directory --silent $(SITE))
 	@echo "reports/$(PROFILE) is up to date$(if $(filter smoke,$(PROFILE)),,: open site/build/html/index.html)"
 
-site: $(SITE) ## build the site from the reports of PROFILE, into site/build/html
+site: $(SITE) ## build the site from the reports of PROFILE (paper), into site/build/html
 	@echo "open site/build/html/index.html"
 
 $(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) scripts/site.py $(VENV)/ready
@@ -114,10 +115,10 @@ references: $(VENV)/ready .stamps/data ## store anew what the checks compare wit
 mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python scripts/mutants.py
 
-readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE into README.md
+readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
 	$(BIN)/python scripts/readme.py $(PROFILE)
 
-archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE
+archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE (paper)
 	$(BIN)/python scripts/archive.py $(PROFILE)
 
 bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
