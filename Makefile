@@ -126,7 +126,7 @@ bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras 
 
 announce-bench:
 	@echo "bench needs an environment of its own, $(BENCH), with PyTorch and JAX: once, several hundred"
-	@echo "MB to several GB to download. The timings then take about an hour on two cores."
+	@echo "MB to several GB to download. The timings then take an hour and a half on two cores."
 
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results

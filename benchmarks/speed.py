@@ -241,12 +241,20 @@ def figure(rows: pd.DataFrame, grown: pd.DataFrame) -> plt.Figure:
                 errorbar=("pi", 100), estimator="median", ax=axes[0])  # fmt: skip
     axes[0].axvline(1, color="black", linewidth=1)
     axes[0].set(xscale="log", xlabel="times longer than this project", ylabel="")
+    _ticks(axes[0], [1, 2, 5, 10, 20])
     axes[0].legend(title=None, fontsize="small")
     for axis, (by, part) in zip(axes[1:], grown.groupby("by", sort=False), strict=True):
-        sns.lineplot(part, x="at", y="s", hue="contender", marker="o", ax=axis)
+        sns.lineplot(part, x="at", y="s", hue="contender", marker="o", estimator="median",
+                     errorbar=("pi", 100), ax=axis)  # fmt: skip
         axis.set(xscale="log", yscale="log", xlabel=by, ylabel="seconds per seed-epoch")
+        _ticks(axis, sorted(part["at"].unique()))
         axis.legend(title=None, fontsize="small")
     return drawn
+
+
+def _ticks(axis: plt.Axes, places: list[int]) -> None:
+    axis.set_xticks(places, labels=[f"{place:,}" for place in places])
+    axis.set_xticks([], minor=True)
 
 
 if __name__ == "__main__":
