@@ -109,7 +109,7 @@ smoke: ## execute every notebook with its own small defaults, into reports/smoke
 repair: $(VENV)/ready ## keep what is whole in damaged journal files of results/
 	@$(BIN)/python scripts/repair.py
 
-references: $(VENV)/ready .stamps/data ## store anew what the checks compare with (PROFILE=smoke or quick)
+references: $(VENV)/ready .stamps/data ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
 	$(BIN)/python scripts/references.py $(PROFILE)
 
 mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -248,6 +249,18 @@ def test_a_wrong_switch_is_refused_in_one_line(project, switch, words):
     code, lines = project.run("make", "all", switch)
     assert (code, len(lines)) == (2, 1)
     assert words in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("goals", "profile"),
+    [(["readme"], "paper"), (["archive"], "paper"), (["readme", "PROFILE=quick"], "quick"),
+     (["all"], "quick"), (["all", "readme"], "quick")],
+)  # fmt: skip
+def test_what_readme_shows_is_the_paper_profile_and_all_executes_quick(project, goals, profile):
+    _, lines = project.run("make", "-n", *goals)
+    scripts = [line for line in lines if re.search(r"scripts/(readme|archive|progress)\.py", line)]
+    assert scripts
+    assert all(re.search(rf"\.py {profile}\b", line) for line in scripts)
 
 
 @pytest.mark.parametrize("name", ["STORAGE", "FMNIST_STORAGE"])

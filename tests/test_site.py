@@ -95,8 +95,7 @@ def test_provenance_says_how_each_chapters_runs_came_to_be(pages):
         assert sorted(row[5] for row in rows) == sorted(fingerprints), path.stem
         for _, runs, seeds, _, threads, fingerprint, versions in rows:
             assert (int(runs) > 0, int(seeds) > 1, "tensorflow 2" in versions) == (True,) * 3
-            numbers_of_threads.setdefault(fingerprint, threads)
-            assert numbers_of_threads[fingerprint] == threads
+            assert numbers_of_threads.setdefault(fingerprint, threads) == threads
     assert sorted(numbers_of_threads.values()) == ["1", "2"]  # VGG-16 had both cores
 
 
