@@ -43,10 +43,10 @@ def sentence(row: Mapping[str, Any]) -> str:
     words = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", UNDECIDED: "open"}
     word = words.get(row["verdict"], row["verdict"]) if ours else row["verdict"]
     whose = "our finding" if ours else SOURCES[row["source"]]
-    *share, difference = row["decisive"].split("; ", 1)
-    difference = difference.replace(": ", ", ", 1).replace("val ", "validation ")
-    shares = f"; {share[0].replace('hold', 'comparisons hold')}" if share else ""
-    measured = f"{difference}: {row['effect']}, n = {row['n']}{shares}"
+    difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
+    held, comparisons = row["held"], row["comparisons"]
+    share = f"; {held} of {comparisons} comparisons hold" if comparisons > 1 else ""
+    measured = f"{difference}: {row['effect']}, n = {row['n']}{share}"
     return f"**{word.capitalize()}** ({whose}): {row['claim']} *{measured}.*"
 
 
@@ -62,7 +62,9 @@ def _decided(claim: Claim, results: Any) -> dict[str, Any]:
         verdict = NO_READING if set(verdicts.values()) == {NOT_REPRODUCED} else UNDECIDED
     if _deviates(claim, results):
         verdict = NOT_RUN
-    rests_on = "; ".join(filter(None, [chosen, found[chosen]["decisive"], claim.note]))
+    held, comparisons = found[chosen]["held"], found[chosen]["comparisons"]
+    share = f"{held} of {comparisons} hold" if comparisons > 1 else ""
+    rests_on = "; ".join(filter(None, [chosen, share, found[chosen]["decisive"], claim.note]))
     return {
         "id": claim.id, "source": claim.source, "kind": claim.kind, "claim": claim.says,
         **found[chosen], "verdict": verdict, "rests on": rests_on, "readings": len(found),
@@ -115,13 +117,14 @@ def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
     verdict = NOT_REPRODUCED if "fails" in outcomes else verdict
     number = _decisive(outcomes, p_values)
     chosen = contrasts[number]
-    share = f"{outcomes.count('holds')} of {len(outcomes)} hold; " if len(outcomes) > 1 else ""
     return {
         "effect": chosen.effect,
         "n": len(chosen.differences),
         "verdict": verdict,
         "p": float(p_values[number]),
-        "decisive": share + chosen.label,
+        "held": outcomes.count("holds"),
+        "comparisons": len(outcomes),
+        "decisive": chosen.label,
         "measure": chosen.measure,
         "kind of test": chosen.kind,
         "differences": [float(value) for value in chosen.differences],
@@ -173,12 +176,15 @@ def _winners(comparison: Comparison, results: Any) -> dict[str, Any]:
     frame = pd.DataFrame(
         {described(arm): measured(results, arm, comparison.measure) for arm in comparison.varies}
     ).dropna()
-    shares = frame.idxmax(axis=1).value_counts()
+    firsts = frame.idxmax(axis=1).value_counts()
+    held = len(firsts) > 1
     return {
-        "effect": ", ".join(f"{name} first {count}×" for name, count in shares.items()),
+        "effect": ", ".join(f"{name} first {count}×" for name, count in firsts.items()),
         "n": len(frame),
-        "verdict": REPRODUCED if len(shares) > 1 else UNDECIDED,
+        "verdict": REPRODUCED if held else UNDECIDED,
         "p": None,
+        "held": int(held),
+        "comparisons": 1,
         "decisive": comparison.called or comparison.measure.replace("_", " "),
         "measure": comparison.measure,
         "kind of test": "varies",
