@@ -203,7 +203,9 @@ def main() -> None:
         "Peak memory, MiB (this project: all seeds)": table(rows, "memory", 0),
         "Growth: seconds of training per seed-epoch of 784-32-10, batch 128": grown.pivot_table(
             index=["by", "at"], columns="contender", values="s", aggfunc="median", sort=False
-        ).map("{:.4f}".format),
+        )
+        .map("{:.4f}".format, na_action="ignore")
+        .fillna("–"),
     }
     text = ["# Benchmarks", "", "Made by `make bench`; do not edit.", ""]
     text += [__doc__.split("\n\n", 1)[1].strip(), ""]
