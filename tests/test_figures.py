@@ -59,6 +59,8 @@ def test_train_and_val_give_two_panels_per_condition(frame):
     figure = figures.train_and_val(frame)
     titles = [axis.get_title() for axis in figure.axes if axis.axison]
     assert titles == ["sgd", "sgd", "adam", "adam"]
+    figure = figures.train_and_val(frame.assign(batch_size=32), by="batch_size")
+    assert [axis.get_title() for axis in figure.axes] == ["batch size 32", "batch size 32"]
 
 
 def test_against_marks_means_on_a_log_axis():
@@ -66,6 +68,17 @@ def test_against_marks_means_on_a_log_axis():
     axis = figures.against(runs, "learning_rate", "val_accuracy")
     assert axis.get_xscale() == "log"
     np.testing.assert_allclose(axis.lines[0].get_ydata(), [2, 6])
+
+
+@pytest.mark.parametrize(("sizes", "labels"), [(5, ["32", "64", "128", "256", "512"]), (7, None)])
+def test_against_names_few_settings_on_its_axis_and_what_the_colors_are(sizes, labels):
+    batch_sizes = [32 * 2**power for power in range(sizes)]
+    runs = pd.DataFrame({"batch_size": batch_sizes, "val_loss": 1.0, "batch_norm": "before"})
+    axis = figures.against(runs, "batch_size", "val_loss", color="batch_norm")
+    axis.figure.canvas.draw()
+    texts = [label.get_text() for label in axis.get_xticklabels()]
+    assert texts == labels if labels else "64" not in texts
+    assert axis.get_legend().get_title().get_text() == "batch normalization"
 
 
 def test_images_have_titles_and_empty_places_stay_blank():

@@ -35,6 +35,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
     figure, pairs = plt.subplots(len(names), 2, figsize=size, squeeze=False, sharey="col")
     for name, pair in zip(names, pairs, strict=True):
         part = frame[frame[by] == name]
+        title = str(name) if by == "name" else f"{LABELS.get(by, by)} {name}"
         for quantity, axis in zip(("loss", "accuracy"), pair, strict=True):
             shown = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
             lines = part[part["metric"].isin(shown)]
@@ -44,7 +45,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
                 style_order=list(shown.values()), errorbar=SPREAD, ax=axis,
                 legend=quantity == "loss",
             )  # fmt: skip
-            axis.set(title=str(name), ylabel=quantity, xlabel="epoch")
+            axis.set(title=title, ylabel=quantity, xlabel="epoch")
             _whole_epochs(axis, lines)
         pair[0].legend(title=None, fontsize="small")
     explain(figure, frame, "line: mean of {seeds}; band: lowest to highest")

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from .style import LABELS, PANEL, SPREAD, explain, told_apart
 
+FEW = 6  # settings whose labels fit below an axis
+
 
 def against(
     runs: pd.DataFrame, x: str, y: str, color: str | None = None, log: bool = True
@@ -21,8 +23,14 @@ def against(
     sns.scatterplot(runs, x=x, y=y, **colors, s=14, alpha=0.5, ax=axis, legend=False)
     explain(figure, runs, "dots: {seeds}; line: their mean; band: lowest to highest")
     axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    if color:
+        axis.get_legend().set_title(LABELS.get(color, color))
     if log:
         axis.set_xscale("log")
+        settings = sorted(runs[x].unique())
+        if len(settings) <= FEW:  # each has its number then, instead of the powers of ten
+            axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
+            axis.minorticks_off()
     return axis
 
 

@@ -22,6 +22,7 @@ LABELS = {
     "running_loss": "training loss (running)",
     "learning_rate": "learning rate",
     "batch_size": "batch size",
+    "batch_norm": "batch normalization",
 }
 
 sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
