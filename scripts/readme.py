@@ -44,9 +44,11 @@ def headline(profile: str) -> str:
 
 NOTE = (
     "*In brackets stands a 95 % confidence interval, and so does ± in the table; n is the number "
-    'of seeds. "Put fairly" means the same claim between equals: each at its own best learning '
+    "of seeds; assumed is what the report does not say. "
+    '"Put fairly" means the same claim between equals: each at its own best learning '
     'rate, or at the same width. "Under another reading" means that a source leaves something '
-    "open, a rate or a stop rule, and that the number comes out with another choice than ours.*"
+    "open, a width, a rate or a stop rule, and that the number comes out with another choice "
+    "than ours.*"
 )
 """What the words and signs of the headline mean."""
 
@@ -80,7 +82,7 @@ def architectures(profile: str) -> str:
     part = numbers[numbers["id"].str.match(r"K-T6\.1-.*-acc")].astype({"n": int})
     shortened = part["verdict"] == NOT_RUN
     part["measured"] += np.where(shortened, " (shortened)", "")
-    columns = ["condition", "published", "measured", "n", "verdict"]
+    columns = ["condition", "published", "measured", "n", "verdict", "assumed"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     return "\n".join(
         lines + ["| " + " | ".join(map(str, row)) + " |" for row in part[columns].values]

@@ -391,10 +391,10 @@ def test_the_protocol_counts_the_images_trained_on_and_takes_units_as_lists():
 
 
 def test_narrow_networks_are_off_the_protocol():
-    runs = baseline(name="Simple CNN", width_multiplier=0.25)
-    row = answer(runs, "K-T6.1-SimpleCNN-acc")
+    runs = baseline(name="VGG-16", width_multiplier=0.25)
+    row = answer(runs, "K-T6.1-VGG16-acc")
     assert row["protocol"] == "width_multiplier 0.25 (published 1.0)"
-    full = answer(runs.assign(width_multiplier=1.0), "K-T6.1-SimpleCNN-acc")
+    full = answer(runs.assign(width_multiplier=1.0), "K-T6.1-VGG16-acc")
     assert full["protocol"] == "as published"
 
 
