@@ -15,7 +15,6 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-import yaml
 from bs4 import BeautifulSoup
 from itables import options, to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
@@ -224,15 +223,12 @@ def provenance(profile: str, chapters: dict) -> str:
     which commit, as far as this machine knows."""
     made, executed = [], []
     for name, notebook in chapters.items():
-        params = ROOT / "params" / profile / f"{name}.yaml"
-        seeds = (yaml.safe_load(params.read_text()) if params.exists() else {}).get("seeds", [])
-        for row in made_by(notebook):
-            made.append(
-                {"chapter": name, "runs": row["runs"], "seeds": len(seeds) or "–",
-                 "device": row["device"], "threads": row.get("threads", 1),
-                 "fingerprint": row["fingerprint"],
-                 "versions": f"{row['versions']}; on {row['backend']}"}
-            )  # fmt: skip
+        made += [
+            {"chapter": name, "runs": row["runs"], "threads": row.get("threads", 1),
+             "fingerprint": row["fingerprint"], "device": row["device"],
+             "versions": f"{row['versions']}; on {row['backend']}"}
+            for row in made_by(notebook)
+        ]  # fmt: skip
         times = ROOT / "reports" / profile / "times" / f"{name}.json"
         trained = times.with_suffix(".runs.json")
         if times.exists():
@@ -246,12 +242,17 @@ def provenance(profile: str, chapters: dict) -> str:
                  "training, seconds of a core": round(seconds) or "–",
                  "trained at commit": commits or "–"}
             )  # fmt: skip
-    parts = ["# When and where", "## How the runs came to be", as_markdown(made)]
+    made = pd.DataFrame(made, columns=MADE)
+    alike = [name for name in ("device", "versions") if made[name].nunique() == 1]
+    said = [f"The {name} of all runs: {made[name].iloc[0]}." for name in alike]
+    parts = ["# When and where", "## How the runs came to be", *said]
+    parts.append(as_markdown(made.drop(columns=alike)))
     if executed:
-        parts += ["## When the chapters were executed", WHEN, as_markdown(executed)]
+        parts += ["## When the chapters were executed", WHEN, as_markdown(pd.DataFrame(executed))]
     return "\n\n".join(parts)
 
 
+MADE = ["chapter", "runs", "threads", "fingerprint", "device", "versions"]
 WHEN = """Executing a chapter again trains only what is not stored, so it may take seconds; the
 training behind it is counted apart."""
 
@@ -268,8 +269,8 @@ def made_by(notebook) -> list[dict[str, str]]:
     return rows
 
 
-def as_markdown(rows: list[dict]) -> str:
-    table = pd.DataFrame(rows).astype(str)
+def as_markdown(table: pd.DataFrame) -> str:
+    table = table.astype(str)
     lines = ["| " + " | ".join(table) + " |", "|---" * table.shape[1] + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in table.to_numpy())])
 

@@ -200,8 +200,13 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     _, lines = project.run("make", "all")
     assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "14_summary"}
     assert '"quick\\n"' in (project.reports / "14_summary.ipynb").read_text()
-    assert (project.folder / ".stamps" / "site-quick").exists()
+    site = project.folder / ".stamps" / "site-quick"
+    assert site.exists()
     assert project.run("make", "all") == (0, lines[-1:])
+    built = site.stat().st_mtime_ns
+    (project.folder / "scripts" / "readme.py").touch()  # the front page has README's headline
+    assert project.run("make", "all") == (0, lines[-1:])
+    assert site.stat().st_mtime_ns > built
 
 
 def test_control_c_at_the_terminal_says_one_line_and_leaves_no_process(project):
