@@ -256,10 +256,12 @@ def test_effects_are_paired_and_in_points(monkeypatch):
     assert sentence(row | {"kind": "ours"}).startswith("**Holds** (our finding): A is better. ")
 
 
-def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch):
-    text = "{measure: accuracy, called: val accuracy, of: high, above: [low, 0.1]}"
+@pytest.mark.parametrize(("level", "held"), [(0.1, 2), (0.99, 1)])
+def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch, level, held):
+    text = f"{{measure: accuracy, called: val accuracy, of: high, above: [low, {level}]}}"
     (row,) = decide(monkeypatch, results(low=LOW, high=HIGH), text)
-    assert sentence(row).endswith("n = 5; 2 of 2 comparisons hold.*")
+    assert sentence(row).endswith(f"n = 5; {held} of 2 comparisons hold.*")
+    assert row["rests on"].startswith(f"{held} of 2 hold; val accuracy: high − ")
     assert "*validation accuracy, high − " in sentence(row)
 
 
