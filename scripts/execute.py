@@ -79,11 +79,8 @@ def execute(profile: str, study: str, progress: Path) -> None:
     report = ROOT / "reports" / profile / f"{study}.ipynb"
     times = report.parent / "times" / f"{study}.json"
     times.parent.mkdir(parents=True, exist_ok=True)
-    os.environ["FMNIST_PROGRESS"] = str(progress)
-    os.environ["FMNIST_TIMES"] = str(times.with_suffix(".runs.json"))
-    archive = report.parent / "runs"
-    if not given.get("storage") and may_use(archive):
-        os.environ["FMNIST_ARCHIVE"] = str(archive)
+    options = json.loads(os.environ.get("FMNIST_OPTIONS") or "{}")
+    os.environ["FMNIST_OPTIONS"] = json.dumps(options | {"report": f"{profile}/{study}"})
     began = time.time()
     executed = run(notebook, given)
     spent = {
@@ -95,15 +92,6 @@ def execute(profile: str, study: str, progress: Path) -> None:
     }
     write(times, json.dumps(spent, indent=1) + "\n")
     write(report, render(executed))
-
-
-def may_use(archive: Path) -> bool:
-    """Whether runs that were committed with the reports may stand in for training: not after
-    `make clean`, and not where runs are kept in a storage of one's own."""
-    from fmnist_keras.storage import results_folder
-
-    cleaned = (results_folder() / "cleaned").exists()
-    return archive.exists() and not cleaned and not os.environ.get("FMNIST_STORAGE")
 
 
 def parameters(profile: str, study: str) -> dict:
