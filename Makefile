@@ -80,8 +80,7 @@ all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study
 site: $(SITE) ## build the site from the reports of PROFILE (paper), into site/build/html
 	@echo "open site/build/html/index.html"
 
-$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) $(VENV)/ready \
-  scripts/site.py scripts/readme.py scripts/chapters.py
+$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) $(VENV)/ready scripts/site.py
 	@$(BIN)/python scripts/site.py $(PROFILE)
 	@rm -f .stamps/site-* && touch $@
 

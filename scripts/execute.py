@@ -160,8 +160,6 @@ def render(notebook) -> str:
     """The executed notebook as a document without traces of its execution."""
     import nbformat
 
-    from scripts.chapters import described
-
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     notebook.metadata = nbformat.from_dict(metadata)
@@ -170,14 +168,12 @@ def render(notebook) -> str:
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
-    for cell, alt in described(notebook):
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs = whole_streams(cell.outputs)
         for output in cell.outputs:
             if "text/plain" in output.get("data", {}):  # an object's place in memory
                 text = output.data["text/plain"]
                 output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
-            if "image/png" in output.get("data", {}):
-                output.metadata["image/png"] = {"alt": alt}
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
