@@ -27,7 +27,8 @@ except ImportError:
 BLOCK = 5
 """Seeds of a task. Blocks do not depend on what else is asked for, so that two notebooks that lack
 the same runs ask for the same tasks."""
-PORT = 8786
+PORT, SECONDS = 8786, 20
+"""The scheduler's port, and how long to wait for it to answer."""
 
 
 def train(address: str, missing: list[Job]) -> Iterator[int]:
@@ -35,7 +36,7 @@ def train(address: str, missing: list[Job]) -> Iterator[int]:
     how many runs there are by then. Raises StorageError where the scheduler does not answer, or a
     worker refuses."""
     try:
-        with distributed.Client(address, timeout=20, set_as_default=False) as client:
+        with distributed.Client(address, timeout=SECONDS, set_as_default=False) as client:
             tasks = {
                 client.submit(_work, jobs, _registered(jobs), key=name, retries=2): jobs
                 for name, jobs in _blocks(missing).items()

@@ -122,14 +122,15 @@ class OfFunction:
         if "folder" in arguments:
             arguments["folder"].mkdir(parents=True, exist_ok=True)
         returned = self.function(**arguments)
-        metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
         try:
+            metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
             record = {"metrics": _with_objective(metrics), "curves": {**curves}}
             return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
         except (AttributeError, TypeError, ValueError):
+            shown = " ".join(f"{returned!r:.200}".split())
             raise RecipeError(
-                f"{self._name} returned {returned!r:.200}: must be a dict of metrics, numbers or "
-                "short lists, or two dicts, metrics and curves with a list of numbers each"
+                f"{self._name} returned {shown}: must be a dict of metrics, numbers or short "
+                "lists, or two dicts, metrics and curves with a list of numbers each"
             ) from None
 
 

@@ -240,7 +240,8 @@ def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(train
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
-     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]), (optuna.pruners.HyperbandPruner(), [1, 3])],
+     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]),
+     (optuna.pruners.HyperbandPruner(), [1, 3])],
 )  # fmt: skip
 def test_a_pruner_ends_trials_at_its_rungs(results_folder, pruner, rungs):
     def grow(seed, folder, rate, epochs):
