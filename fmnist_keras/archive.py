@@ -6,7 +6,7 @@ A file holds the runs of one study, a row each: what identifies a run, and what 
 
     pandas.read_parquet("reports/paper/runs/keras_study.parquet")
 
-The environment variable FMNIST_ARCHIVE names the folder to read from; scripts/execute.py sets it
+The environment variable FMNIST_ARCHIVE names the folder to read from; scripts/report.py sets it
 where a profile's reports have such files. Runs of other code than this are left alone. How many
 threads shared an operation does not matter here, though they add up in another order: a deep CNN
 may have been trained by all the cores of a machine. Such a run keeps its own fingerprint.

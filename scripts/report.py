@@ -8,7 +8,6 @@ stands in times/ beside it. It appears only once its notebook has run through.
 """
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -33,7 +32,6 @@ def execute(profile: str, name: str) -> None:
     began, stamp = time.time(), Path(".stamps", profile, name)
     import papermill
 
-    progress = stamp.with_suffix(".progress")
     given = {"profile": profile} if name.endswith("_summary") else parameters(profile, name)
     report = Path("reports", profile, f"{name}.ipynb")
     times = report.parent / "times" / f"{name}.json"
@@ -41,7 +39,7 @@ def execute(profile: str, name: str) -> None:
     options = json.loads(os.environ.get("FMNIST_OPTIONS") or "{}") | {"report": f"{profile}/{name}"}
     os.environ["FMNIST_OPTIONS"] = json.dumps(options)
     # BEGIN: for the package as it was; to be deleted once it reads FMNIST_OPTIONS
-    old = {"PROGRESS": progress, "TIMES": times.with_suffix(".runs.json")}
+    old = {"PROGRESS": stamp.with_suffix(".progress"), "TIMES": times.with_suffix(".runs.json")}
     results = Path(os.environ.get("FMNIST_RESULTS") or "results")
     if not (options.get("storage") or given.get("storage") or (results / "cleaned").exists()):
         old["ARCHIVE"] = report.parent / "runs"
@@ -54,7 +52,7 @@ def execute(profile: str, name: str) -> None:
             f"notebooks/{name}.ipynb", None, given, kernel_name="python3", language="python",
             cwd=ROOT, progress_bar=False, record_timing=False, coalesce_streams=True,
         )  # fmt: skip
-    spent = {"seconds": round(time.time() - began, 1), "runs": finished(progress)}
+    spent = {"seconds": round(time.time() - began, 1), "runs": finished(profile, name)}
     spent["started"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
     times.write_text(json.dumps(spent | {"cores": os.cpu_count()}, indent=1) + "\n")
     part = report.with_suffix(f".{os.getpid()}.part")  # all of the report or nothing
@@ -80,8 +78,7 @@ def parameters(profile: str, name: str) -> dict:
 
     yaml.SafeLoader.add_constructor("tag:yaml.org,2002:map", distinct)
     try:
-        with path.open("rb") as file:
-            given = yaml.safe_load(file)
+        given = yaml.safe_load(path.read_bytes())
         if not isinstance(given, dict):
             raise RecipeError("must consist of lines `name: value`")
         check_parameters(name, given)
@@ -114,20 +111,19 @@ def render(notebook) -> str:
 
 @contextlib.contextmanager
 def no_child_left():
-    """Whatever ends the block, no process outlives it: not even a kernel that was still starting.
-    Killing is safe: what is stored is stored whole."""
+    """Whatever ends the block, no process outlives it: not even a kernel that is still starting."""
     try:
         yield
     finally:
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                process.kill()  # safe: what is stored is stored whole
 
 
-def finished(progress: Path) -> int:
+def finished(profile: str, name: str) -> int:
     """How many runs a study has finished or found so far."""
     with contextlib.suppress(FileNotFoundError):
-        return json.loads(progress.read_text())["done"]
+        return json.loads(Path(".stamps", profile, f"{name}.progress").read_text())["done"]
     return 0
 
 
@@ -152,21 +148,21 @@ def watch(profile: str, jobs: int, names: list[str]) -> int:
     threads = str(max(1, (os.cpu_count() or 1) // min(jobs, len(names))))
     os.environ.update(OMP_NUM_THREADS=threads, TF_NUM_INTEROP_THREADS=threads)
     live, columns = sys.stdout.isatty(), (*Progress.get_default_columns(), TimeElapsedColumn())
-    bars = Progress(*columns, disable=not live, speed_estimate_period=86_400)
-    say = functools.partial(bars.console.out, highlight=False)
+    bars = Progress(*columns, disable=not live, refresh_per_second=2, speed_estimate_period=86_400)
+    say = bars.console.out
     bars.add_task(profile, total=sum(cost["seconds"] for cost in costs.values()))
     with no_child_left(), bars:
         while waiting or bars.tasks[1:]:
             while waiting and len(bars.tasks) <= jobs:
                 name = waiting.pop(0)
-                process, runs = start(profile, name), costs[name]["runs"] or None
-                bars.add_task(name, total=runs, name=name, process=process)
+                about = {"name": name, "process": start(profile, name)} | costs[name]
+                bars.add_task(name, total=about["runs"] or None, **about)
                 if not live:
                     say(f"{name} started")
             for task in bars.tasks[1:]:
                 name, code = task.fields["name"], task.fields["process"].poll()
                 log = Path(".stamps", profile, f"{name}.log")
-                done = finished(log.with_suffix(".progress"))
+                done = finished(profile, name)
                 runs = f"{done} of {task.total or '?'} runs"
                 bars.update(task.id, completed=done, description=f"{name}: {runs}")
                 if code == 0:
@@ -180,8 +176,7 @@ def watch(profile: str, jobs: int, names: list[str]) -> int:
                     bars.remove_task(task.id)
             whole, *running = bars.tasks
             rest = [costs[name]["seconds"] for name in waiting]
-            for task in running:
-                rest.append(costs[task.fields["name"]]["seconds"] * (1 - task.percentage / 100))
+            rest += [task.fields["seconds"] * (1 - task.percentage / 100) for task in running]
             text = f"{profile}: {len(names) - len(rest)} of {len(names)} studies"
             bars.update(whole.id, completed=whole.total - sum(rest), description=text)
             if not live and time.time() - shown > 60:
