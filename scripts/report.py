@@ -1,7 +1,7 @@
 """Execute notebooks with the parameters of a profile and store them as reports.
 
     python scripts/report.py quick 2 03_learning_rate …    two at a time, showing how far they are
-    python scripts/report.py quick 03_learning_rate        one, printing whatever it prints
+    python scripts/report.py quick 03_learning_rate        what the former starts for each of them
 
 A report is a reproducible document: the same outputs give the same bytes. How long it took and when
 stands in times/ beside it. It appears only once its notebook has run through.

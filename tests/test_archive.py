@@ -132,7 +132,7 @@ def test_a_committed_report_comes_out_of_the_committed_runs(tmp_path):
     for part in ("fmnist_keras", "scripts", "notebooks", "params/paper", runs):
         shutil.copytree(ROOT / part, copy / part)
     executed = subprocess.run(
-        [sys.executable, "scripts/report.py", "paper", name],
+        [sys.executable, "scripts/report.py", "paper", "1", name],
         cwd=copy, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(copy)},
     )  # fmt: skip
     assert executed.returncode == 0, executed.stdout + executed.stderr
