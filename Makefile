@@ -75,8 +75,7 @@ test: lint $(READY) ## lint, unit tests, and every notebook against its stored o
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings tests notebooks
 test-distributed: $(VENV)/dask $(READY) ## a scheduler with several workers, kills and restarts
 	$(BIN)/python -m pytest -m distributed -rs tests/test_distributed.py
-lint: $(VENV)/ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/ready ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 # As a machine of four cores would: that many stacks of seeds train side by side.
 PYTEST = results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
   OMP_NUM_THREADS=4 TF_NUM_INTEROP_THREADS=4 FMNIST_RESULTS=$$results \
@@ -94,11 +93,12 @@ smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
 mutants: $(READY) ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python scripts/mutants.py
-references: ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
-readme: ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
-archive: ## keep all finished runs of results/ beside the reports of PROFILE (paper)
-references readme archive: $(READY)
-	$(BIN)/python scripts/$@.py $(PROFILE)
+references: $(READY) ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
+	$(BIN)/python scripts/references.py $(PROFILE)
+readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
+	$(BIN)/python scripts/readme.py $(PROFILE)
+archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE (paper)
+	$(BIN)/python -m fmnist_keras.store $(PROFILE)
 bench: $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX (downloads up to several GB, then takes 90 minutes)
 	$(BENCH)/bin/python benchmarks/speed.py
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import fingerprint
-
-ROOT = Path(__file__).resolve().parents[1]
+from .settings import ROOT, report_file
 
 
 def cores() -> int:
@@ -62,16 +60,15 @@ def _commit() -> str:
 def table(*runs: pd.DataFrame) -> pd.DataFrame:
     """How runs came to be: a row per fingerprint × versions × backend × device, with the number of
     runs, and of threads that shared an operation where that is not one for all. What differs from
-    one time to the next (training time, cores, commit) goes into the file that the environment
-    variable FMNIST_TIMES names, if there is one."""
+    one time to the next (training time, cores, commit) goes into a file beside the report that is
+    being made, if one is."""
     frame = pd.concat(runs).drop_duplicates(["recipe", "seed"])
-    if path := os.environ.get("FMNIST_TIMES"):
+    if path := report_file("times"):
         groups = frame.groupby(["commit", "cores"], sort=False)["seconds"]
         times = groups.agg(runs="size", seconds="sum").round(1).reset_index()
-        Path(path).write_text(json.dumps(times.to_dict("records"), indent=1))
+        path.write_text(json.dumps(times.to_dict("records"), indent=1))
     identity = ["fingerprint", "versions", "backend", "device"]
-    threads = frame["fingerprint"].map(fingerprint.threads())
-    if (threads > 1).any():
-        frame["threads"] = threads.astype("Int64").astype("string").fillna("unknown")
+    if "threads" in frame:
+        frame["threads"] = frame["threads"].fillna(1).astype(int).astype(str)
         identity.append("threads")
     return frame.groupby(identity, sort=False).size().rename("runs").reset_index()

@@ -1,211 +1,261 @@
-"""Searches: each is an Optuna study of its own, beside the runs that it is made of.
+"""Searches: Optuna proposes parameters, runs answer.
 
-A search tries the points of a quasi-random sequence first and lets TPE exploit what they show.
-Each suggestion follows from the trials before it alone, so a search that was killed goes on where
-it was: its runs are in storage, and the suggestion whose trial is missing is made again.
+A search tries the points of a quasi-random sequence first and lets TPE exploit what they show. Each
+suggestion follows from the trials before it alone, so a search that was killed goes on where it
+was: its runs are there, and the suggestions are made again. A copy of every search, parameters and
+values in its trials, stands in an Optuna storage for optuna-dashboard.
 """
 
+import contextlib
+import copy
+import functools
 import hashlib
 import json
-import warnings
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-import numpy as np
+import filelock
 import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, create_trial
-from pydantic import Field
+import sqlalchemy
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from . import fingerprint
-from .checks import Positive, Trials, check, check_seeds
-from .errors import RecipeError
-from .experiment import Results, Study
+from .checks import Counts, Trials, check, check_seeds
+from .conditions import OfFunction
+from .errors import RecipeError, StorageError
 from .recipe import Recipe
+from .runs import Results, run
+from .settings import option, results_folder
+from .spaces import choice, edge, log_uniform, points_between, suggest, uniform
 
-warnings.filterwarnings("ignore", message="QMCSampler is experimental")
+__all__ = ["Search", "choice", "log_uniform", "search", "uniform"]
 
-EXPLORED = 8
-"""So many trials explore before the rest exploits."""
-EDGE = 0.05
-"""A best value this close to an end of its range, as a share of the range, lies at the edge."""
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+REFUSED = (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError)
+Base = Recipe | Mapping | Callable[..., Recipe | Mapping]
 
 
 @dataclass(frozen=True)
 class Search:
-    """A finished search: its Optuna study, its trials in order, and all runs that it made."""
+    """A finished search: its Optuna study, and all runs that it made."""
 
     study: optuna.Study
-    finished: list[FrozenTrial]
-    base: Recipe
+    best: Recipe | dict
+    """The recipe, or the settings, of the best trial."""
     results: Results
-
-    @property
-    def best(self) -> Recipe:
-        """The recipe of the best trial."""
-        return self.base.but(**self._best_trial.params)
-
-    @property
-    def _best_trial(self) -> FrozenTrial:
-        return max(self.finished, key=lambda trial: trial.value)
+    about: dict[str, Any]
 
     def trials(self) -> pd.DataFrame:
-        """A row per trial, in order: ``number``, its parameters, ``value`` and the ``best`` so
-        far."""
+        """A row per trial, in order: ``number``, its parameters, ``value`` and the ``best`` so far;
+        with a pruner also ``state``."""
         rows = [
-            {"number": number, **trial.params, "value": trial.value}
-            for number, trial in enumerate(self.finished)
+            {"number": t.number, **t.params, "value": t.value, "state": t.state.name.lower()}
+            for t in self.study.trials
         ]
         frame = pd.DataFrame(rows)
-        return frame.assign(best=frame["value"].cummax())
+        frame = frame if (frame["state"] == "pruned").any() else frame.drop(columns="state")
+        return frame.assign(best=frame["value"].cummax().ffill())
 
     def summary(self) -> dict[str, object]:
         """What a report says of the search: budget, sampler, best parameters and value, and which
         of them lie at the edge of their range."""
-        best = self._best_trial
+        best = self.study.best_trial
         edges = [
             f"{name}: {side} edge"
             for name, distribution in best.distributions.items()
-            if (side := _edge(distribution, best.params[name]))
+            if (side := edge(distribution, best.params[name]))
         ]
-        settings = self.study.user_attrs
         return {
-            "trials": len(self.finished),
-            "seeds": len(settings["seeds"]),
-            "sampler": settings["sampler"],
+            "trials": len(self.study.trials),
+            **self.about,
             **best.params,
             "value": best.value,
             "at the edge": ", ".join(edges) or "no",
         }
 
 
-def log_uniform(low: float, high: float) -> FloatDistribution:
-    """A search range on a log scale. Raises RecipeError unless 0 < low < high, both finite."""
-    for name, value in {"low": low, "high": high}.items():
-        check(Positive, name, value)
-    if not low < high:
-        raise RecipeError(f"low = {low!r}: must be less than high = {high!r}")
-    return FloatDistribution(low, high, log=True)
-
-
-def uniform(low: float, high: float) -> FloatDistribution | IntDistribution:
-    """A search range, of integers where both ends are. Raises RecipeError unless low < high, both
-    finite."""
-    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
-    for name, value in {"low": low, "high": high}.items():
-        check(Annotated[float, Field(allow_inf_nan=False)], name, value)
-    if not low < high:
-        raise RecipeError(f"low = {low!r}: must be less than high = {high!r}")
-    return kind(low, high)
-
-
 def search(
-    study: Study,
-    base: Recipe,
+    base: Base,
     trials: int,
-    seeds: list[int] | None = None,
+    seeds: list[int],
     sampler: str = "tpe",
     value: Callable[[Results], float] | None = None,
+    train: Callable[..., Any] | None = None,
+    pruner: BasePruner | None = None,
+    rungs: list[int] | None = None,
     **space: BaseDistribution,
 ) -> Search:
-    """Look for the best mean validation accuracy (or lowest validation loss) of ``base`` over
-    ``space``, one distribution per recipe field, by a mean over ``seeds`` (None: the study's).
+    """Look for the best mean validation accuracy (or lowest validation loss) over ``seeds``.
 
-    ``value(results)`` is maximized in its place, of a trial's runs at all seeds; what it depends on
-    beside them must be numbers, strings or tuples, which tell one search from another.
+    ``base`` is a recipe, or with ``train`` the settings of a function (see :func:`runs.run`), whose
+    fields of the names in ``space`` take the values tried; or a function that makes either of
+    parameters with these names, where one depends on another.
+    ``value(results)`` is maximized in place of the mean, of a trial's runs at all seeds.
     ``sampler``: "tpe" (eight trials explore, the rest exploits) or "random", its yardstick.
-    Asking for more trials later adds to the ones there are. Raises RecipeError for a bad argument.
+    ``pruner``: any of Optuna's; it may end a trial after each of the epochs in ``rungs``, from
+    where a trial that is promising goes on. Asking for more trials later adds to those there are.
+
+    Raises RecipeError, before the first trial, for a bad argument or a value in ``space`` that is
+    none for its parameter; StorageError for a storage that cannot be used.
     """
     check(Literal["tpe", "random"], "sampler", sampler)
     check(Trials, "trials", trials)
-    if unknown := [name for name in space if name not in Recipe.model_fields]:
-        raise RecipeError(f"{unknown[0]} = {space[unknown[0]]!r}: no parameter has this name")
+    seeds = check_seeds(seeds)
     if not space:
         raise RecipeError("space = {}: must hold at least one parameter with its range")
-    seeds = study.seeds if seeds is None else check_seeds(seeds)
-    found = _open(study, base, seeds, sampler, space, value)
-    results = None
-    for number in range(trials):
-        done = _finished(found)
-        if number < len(done):
-            params = done[number].params
-        else:
-            params = _suggest(space, done, _sampler(sampler, base, number))
-        runs = study.run(base.but(**params), seeds=seeds)
+    if (pruner is None) != (rungs is None):
+        raise RecipeError(f"rungs = {rungs!r}: a pruner needs them, the epochs after which it acts")
+    rungs = sorted(check(Counts, "rungs", rungs)) if pruner else []
+    task = _Task(base, seeds, sampler, value, train, rungs, space)
+    task.check_space()
+    mirror, results = _Copy(task), None
+    study = optuna.create_study(study_name=task.name, direction="maximize", pruner=pruner)
+    for _ in range(trials):
+        trial, runs = task.next_trial(study)
+        study.add_trial(trial)
+        mirror.add(study.trials[-1])
         results = runs if results is None else results + runs
-        if number >= len(_finished(found)):  # nobody who shares the storage was faster
-            reached = float(value(runs) if value else runs.runs["objective"].mean())
-            attributes = {"number": number, "recipe": runs.runs["recipe"].iloc[0]}
-            found.add_trial(
-                create_trial(
-                    params=params, distributions=space, value=reached, user_attrs=attributes
-                )
+    about = {"seeds": len(seeds), "sampler": sampler}
+    return Search(study, task.condition(study.best_params), results, about)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is searched."""
+
+    base: Base
+    seeds: list[int]
+    sampler: str
+    value: Callable[[Results], float] | None
+    train: Callable[..., Any] | None
+    rungs: list[int]
+    space: dict[str, BaseDistribution]
+
+    def condition(self, params: dict[str, Any]) -> Recipe | dict:
+        """The recipe, or the settings, that the parameters of a trial make."""
+        if isinstance(self.base, Recipe):
+            return self.base.but(**params)
+        return {**self.base, **params} if isinstance(self.base, Mapping) else self.base(**params)
+
+    def key(self, condition: Recipe | dict) -> str:
+        return condition.key if self.train is None else OfFunction(self.train, condition).key
+
+    @functools.cached_property
+    def first_key(self) -> str:
+        """Tells what is searched from all else."""
+        if isinstance(self.base, Recipe):
+            return self.base.key
+        return self.key(self.condition(points_between(self.space, number=0)[0]))
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that decides the trials."""
+        base = self.base.model_dump(mode="json") if isinstance(self.base, Recipe) else {}
+        return {
+            "recipe": base,
+            "seeds": self.seeds,
+            "sampler": self.sampler,
+            "rungs": self.rungs,
+            "space": {name: repr(distribution) for name, distribution in self.space.items()},
+            "value": fingerprint.of_function(self.value),
+            "fingerprint": fingerprint.CURRENT,
+        }
+
+    @functools.cached_property
+    def name(self) -> str:
+        digest = hashlib.sha256(json.dumps([self.settings, self.first_key]).encode()).hexdigest()
+        if isinstance(self.base, Recipe):
+            what = f"{self.base.optimizer} batch {self.base.batch_size}"
+        else:
+            what = getattr(self.train or self.base, "__name__", "search")
+        return f"{what}, {', '.join(self.space)}, {self.sampler} [{digest[:8]}]"
+
+    def check_space(self) -> None:
+        """Raise RecipeError where a value that may be tried is none, or does not go together with
+        others."""
+        for point in points_between(self.space, number=50):
+            self.key(self.condition(point))
+
+    def next_trial(self, study: optuna.Study) -> tuple[FrozenTrial, Results]:
+        """The trial that follows from those in ``study``, and its runs."""
+        params = suggest(self.space, study.trials, self.sampler, int(self.first_key[:6], 16))
+        condition = self.condition(params)
+        trial = create_trial(state=TrialState.RUNNING, params=params, distributions=self.space)
+        trial.number = len(study.trials)
+        for epochs in self.rungs:
+            rung = _with_epochs(condition, epochs)
+            runs = run(rung, self.seeds, train=self.train, keep_checkpoints=True)
+            trial.intermediate_values[epochs] = self._value_of(runs)
+            if study.pruner.prune(study, trial):
+                runs = run(rung, self.seeds, train=self.train)  # its checkpoints are not needed
+                return self._ended(trial, TrialState.PRUNED), runs
+        runs = run(condition, self.seeds, train=self.train)
+        return self._ended(trial, TrialState.COMPLETE, self._value_of(runs)), runs
+
+    def _ended(
+        self, trial: FrozenTrial, state: TrialState, value: float | None = None
+    ) -> FrozenTrial:
+        return create_trial(
+            state=state, value=value, params=trial.params, distributions=self.space,
+            intermediate_values=trial.intermediate_values,
+        )  # fmt: skip
+
+    def _value_of(self, runs: Results) -> float:
+        return float(self.value(runs) if self.value else runs.runs["objective"].mean())
+
+
+def _with_epochs(condition: Recipe | dict, epochs: int) -> Recipe | dict:
+    if isinstance(condition, Recipe):
+        return condition.but(epochs=epochs)
+    return {**condition, "epochs": epochs}
+
+
+class _Copy:
+    """A search's trials in an Optuna storage, for others to look at. Nothing is read from there
+    but which trials it has."""
+
+    def __init__(self, task: _Task) -> None:
+        self.url = option("storage") or f"sqlite:///{results_folder()}/searches.db"
+        with self._locked():
+            self.study = optuna.create_study(
+                study_name=task.name, storage=self.url, direction="maximize", load_if_exists=True
             )
-    return Search(found, _finished(found)[:trials], base, results)
+            for name, value in task.settings.items():
+                self.study.set_user_attr(name, value)
+
+    def add(self, trial: FrozenTrial) -> None:
+        with self._locked():
+            if trial.number >= len(self.study.get_trials(deepcopy=False)):
+                self.study.add_trial(_in_texts(trial))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process of this machine at a time; what the storage refuses, in one line."""
+        folder = results_folder() / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(folder / "searches"):
+                yield
+        except REFUSED as error:
+            cause = error.__cause__ or error
+            shown = re.sub("(?<=:)[^:@/]+(?=@)", "***", self.url)
+            reason = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
+            raise StorageError(f"STORAGE = {shown!r}: {reason}") from None
 
 
-def _open(
-    study: Study, base: Recipe, seeds: list[int], sampler: str, space: dict, value: Callable | None
-) -> optuna.Study:
-    """The search's Optuna study, known by all that decides its trials."""
-    settings = {
-        "recipe": base.model_dump(mode="json"),
-        "seeds": list(seeds),
-        "sampler": sampler,
-        "space": {name: repr(distribution) for name, distribution in space.items()},
-        "value": fingerprint.of_function(value),
-        "fingerprint": fingerprint.CURRENT,
-    }
-    digest = hashlib.sha256(json.dumps([settings, base.key], sort_keys=True).encode())
-    label = f"{base.optimizer} batch {base.batch_size}, {', '.join(space)}, {sampler}"
-    name = f"{study.name} search: {label} [{digest.hexdigest()[:8]}]"
-    found = optuna.create_study(
-        study_name=name, storage=study.storage, direction="maximize", load_if_exists=True
-    )
-    for key, value in settings.items():
-        if key not in found.user_attrs:
-            found.set_user_attr(key, value)
-    return found
-
-
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The search's trials in order, one for each number, should two workers have added it."""
-    trials = {t.user_attrs["number"]: t for t in reversed(study.get_trials(deepcopy=False))}
-    return [trials[number] for number in sorted(trials)]
-
-
-def _sampler(kind: str, base: Recipe, number: int) -> BaseSampler:
-    """The sampler of one trial; every argument that changed its default between Optuna versions is
-    given. Its random numbers follow from the recipe and the trial's number."""
-    seed = int(base.key[:6], 16) + number
-    if kind == "random":
-        return RandomSampler(seed=seed)
-    if number < EXPLORED:
-        return QMCSampler(qmc_type="halton", scramble=True, seed=int(base.key[:6], 16))
-    return TPESampler(
-        seed=seed, n_startup_trials=0, n_ei_candidates=24, multivariate=False, group=False,
-        constant_liar=False,
-    )  # fmt: skip
-
-
-def _suggest(space: dict, done: list[FrozenTrial], sampler: BaseSampler) -> dict:
-    """The parameters that ``sampler`` draws after the finished trials ``done``."""
-    memory = optuna.create_study(direction="maximize", sampler=sampler)
-    if isinstance(sampler, QMCSampler):  # it counts its points in a study: go on to the next one
-        points = [sampler.sample_relative(memory, None, space) for _ in range(len(done) + 1)]
-        return points[-1]
-    memory.add_trials(done)
-    return memory.ask(fixed_distributions=space).params
-
-
-def _edge(distribution: BaseDistribution, value: float) -> str:
-    """ "lower" or "upper", where the value lies at that end of a numeric range, else nothing."""
-    if not isinstance(distribution, FloatDistribution):
-        return ""
-    scale = np.log if distribution.log else float
-    low, high, here = scale(distribution.low), scale(distribution.high), scale(value)
-    share = (here - low) / (high - low)
-    return "lower" if share < EDGE else "upper" if share > 1 - EDGE else ""
+def _in_texts(trial: FrozenTrial) -> FrozenTrial:
+    """The trial with its choices as texts: storages keep tuples as lists, which are others."""
+    trial = copy.deepcopy(trial)
+    for name, distribution in trial.distributions.items():
+        if isinstance(distribution, CategoricalDistribution):
+            trial.distributions[name] = CategoricalDistribution(
+                list(map(str, distribution.choices))
+            )
+            trial.params[name] = str(trial.params[name])
+    return trial

@@ -38,15 +38,6 @@ def execute(profile: str, name: str) -> None:
     times.parent.mkdir(parents=True, exist_ok=True)
     options = json.loads(os.environ.get("FMNIST_OPTIONS") or "{}") | {"report": f"{profile}/{name}"}
     os.environ["FMNIST_OPTIONS"] = json.dumps(options)
-    # BEGIN: for the package as it was; to be deleted once it reads FMNIST_OPTIONS
-    old = {"PROGRESS": stamp.with_suffix(".progress"), "TIMES": times.with_suffix(".runs.json")}
-    results = Path(os.environ.get("FMNIST_RESULTS") or "results")
-    if not (options.get("storage") or given.get("storage") or (results / "cleaned").exists()):
-        old["ARCHIVE"] = report.parent / "runs"
-    os.environ.update({f"FMNIST_{key}": str(path.absolute()) for key, path in old.items()})
-    os.environ["FMNIST_STORAGE"] = options.get("storage", "")
-    os.environ["FMNIST_REUSE"] = "1" if options.get("reuse") else ""
-    # END
     with no_child_left(), tempfile.TemporaryDirectory() as os.environ["JUPYTER_RUNTIME_DIR"]:
         executed = papermill.execute_notebook(
             f"notebooks/{name}.ipynb", None, given, kernel_name="python3", language="python",

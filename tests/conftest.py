@@ -7,10 +7,10 @@ from fmnist_keras.recipe import Recipe
 
 @pytest.fixture(autouse=True)
 def results_folder(tmp_path, monkeypatch):
-    """The folder of the journal files, empty."""
+    """The folder of runs and searches, not there yet."""
     folder = tmp_path / "results"
     monkeypatch.setenv("FMNIST_RESULTS", str(folder))
-    monkeypatch.delenv("FMNIST_STORAGE", raising=False)
+    monkeypatch.delenv("FMNIST_OPTIONS", raising=False)
     return folder
 
 

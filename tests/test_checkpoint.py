@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from fmnist_keras import storage
-from fmnist_keras.experiment import Study
+from fmnist_keras.conditions import OfRecipe
 from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
 from fmnist_keras.training import single
 
 SIZES = {"train_size": 300, "val_size": 200, "test_size": 200, "batch_size": 64, "epochs": 4}
@@ -79,9 +79,9 @@ def test_where_it_cannot_be_written_training_goes_on(tmp_path):
 
 
 SCRIPT = """
-    from fmnist_keras.experiment import Study
     from fmnist_keras.recipe import Recipe
-    results = Study("killed", [0]).run(Recipe(**{fields}))
+    from fmnist_keras.runs import run
+    results = run(Recipe(**{fields}), [0])
     print(results.curves.query("metric != 'seconds'")["value"].tolist())
 """
 
@@ -89,12 +89,12 @@ SCRIPT = """
 def test_after_kill_9_the_study_goes_on(monkeypatch, tmp_path):
     recipe = CNN.but(epochs=60)
     monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "whole"))
-    curves = Study("killed", [0]).run(recipe).curves
+    curves = run(recipe, [0]).curves
     expected = curves[curves["metric"] != "seconds"]["value"].tolist()
 
     monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "killed"))
     script = textwrap.dedent(SCRIPT).replace("{fields}", repr(recipe.model_dump()))
-    command, path = [sys.executable, "-c", script], storage.checkpoint_file(recipe, 0)
+    command, path = [sys.executable, "-c", script], OfRecipe(recipe).checkpoint(0)
     process = subprocess.Popen(command)
     while not path.exists():
         assert process.poll() is None

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from fmnist_keras.experiment import Study
 from optuna.trial import TrialState
 from pandas.testing import assert_frame_equal
-
-from fmnist_keras.experiment import Study
 from tests.test_experiment import comparable
 
 pytestmark = pytest.mark.distributed

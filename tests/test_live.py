@@ -5,7 +5,7 @@ import pytest
 from jupyter_client.manager import run_kernel
 
 from fmnist_keras import notebook, progress
-from fmnist_keras.experiment import Study
+from fmnist_keras.runs import run
 
 
 @pytest.fixture
@@ -21,26 +21,25 @@ def shown(monkeypatch):
         pages.append(page)
         return Handle()
 
-    monkeypatch.setattr(progress, "watched", lambda: True)
+    monkeypatch.setattr(progress, "is_interactive", lambda: True)
     monkeypatch.setattr(progress, "display", display)
     return pages
 
 
 def test_a_bar_grows_and_leaves_nothing_behind(small, shown):
-    study = Study("bar", seeds=[0])
-    study.run(small.grid(learning_rate=[0.01, 0.1]))
+    run(small.grid(learning_rate=[0.01, 0.1]), [0])
     assert "0 of 2 runs" in shown[0]["text/html"]
     assert "1 of 2 runs" in shown[1]["text/html"]
     assert shown[-1] == {"text/plain": ""}
     shown.clear()
-    study.run(small.grid(learning_rate=[0.01, 0.1]))
+    run(small.grid(learning_rate=[0.01, 0.1]), [0])
     assert shown == [], "all is stored"
 
 
 @pytest.mark.parametrize(("metadata", "answer"), [({"cellId": "a"}, "True"), ({}, "False")])
 def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
-    assert not progress.watched()
-    code = "from fmnist_keras.progress import watched; print(watched())"
+    assert not progress.is_interactive()
+    code = "from fmnist_keras.progress import is_interactive; print(is_interactive())"
     with run_kernel(kernel_name="python3") as client:
         content = {"code": code, "silent": False, "store_history": False, "user_expressions": {},
                    "allow_stdin": False, "stop_on_error": True}  # fmt: skip
@@ -53,7 +52,7 @@ def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
 @pytest.mark.parametrize("live", [False, True])
 def test_sliders_stand_over_a_figure_in_a_live_notebook_alone(monkeypatch, live):
     drawn, sliders = [], {}
-    monkeypatch.setattr("fmnist_keras.notebook.sliders.watched", lambda: live)
+    monkeypatch.setattr("fmnist_keras.notebook.sliders.is_interactive", lambda: live)
     monkeypatch.setattr(ipywidgets, "interact", lambda draw, **given: sliders.update(given))
 
     def draw(rate=0.1):

@@ -5,8 +5,8 @@ import pytest
 from fmnist_keras import models, registry
 from fmnist_keras.backend import keras
 from fmnist_keras.errors import RecipeError
-from fmnist_keras.experiment import Study
 from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
 
 WIDTH = 6
 
@@ -30,7 +30,7 @@ def test_an_architecture_trains_under_its_name():
     registry.architecture(tiny)
     recipe = small(model="tiny", activation="relu")
     assert models.build(recipe).count_params() == 785 * WIDTH + 10 * (WIDTH + 1)
-    runs = Study("own", seeds=[0]).run(recipe).runs
+    runs = run(recipe, [0]).runs
     assert runs["parameters"].item() == 785 * WIDTH + 10 * (WIDTH + 1)
 
 

@@ -1,6 +1,7 @@
 """A search explores, exploits, goes on where it was, and says what it found."""
 
 import itertools
+import json
 import math
 import statistics
 import subprocess
@@ -12,9 +13,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from fmnist_keras import training
-from fmnist_keras.errors import RecipeError
-from fmnist_keras.experiment import Study
-from fmnist_keras.search import EXPLORED, log_uniform, search, uniform
+from fmnist_keras.errors import RecipeError, StorageError
+from fmnist_keras.search import choice, log_uniform, search, uniform
+from fmnist_keras.spaces import EXPLORED
 
 BEST_RATE = 0.2
 
@@ -83,20 +84,23 @@ def test_a_range_that_is_none(low, high, start):
         ({"seeds": []}, "seeds = []"),
         ({"sampler": "grid"}, "sampler = 'grid': must be 'tpe' or 'random'"),
         ({"learning_rate": None}, "space = {}: must hold at least one"),
-        ({"learning_rat": log_uniform(0.1, 1)}, "learning_rat = FloatDistribution"),
+        (
+            {"learning_rat": log_uniform(0.1, 1)},
+            "learning_rat = 0.1: no parameter has this name; did you mean learning_rate?",
+        ),
     ],
 )
 def test_a_search_that_cannot_be(trained, small, options, start):
-    arguments = {"trials": 3, **RANGE, **options}
+    arguments = {"trials": 3, "seeds": [0], **RANGE, **options}
     arguments = {name: value for name, value in arguments.items() if value is not None}
     with pytest.raises(RecipeError) as caught:
-        search(Study("wrong", seeds=[0]), small, **arguments)
+        search(small, **arguments)
     assert str(caught.value).startswith(start)
     assert trained == []
 
 
 def test_it_explores_the_whole_range_and_then_closes_in(trained, small):
-    found = search(Study("closes in", seeds=[0]), small, 24, **RANGE)
+    found = search(small, 24, [0], **RANGE)
     logs = sorted(math.log10(rate) for rate in tried(found)[:EXPLORED])
     assert logs[0] < -1.5
     assert logs[-1] > 0.5
@@ -107,42 +111,57 @@ def test_it_explores_the_whole_range_and_then_closes_in(trained, small):
 
 
 def test_each_recipe_is_searched_at_points_of_its_own(trained, small):
-    study = Study("points", seeds=[0])
-    one, other = (search(study, small.but(batch_size=size), 8, **RANGE) for size in (50, 100))
+    one, other = (search(small.but(batch_size=size), 8, [0], **RANGE) for size in (50, 100))
     assert not set(tried(one)) & set(tried(other))
 
 
 def test_seeds_of_a_trial_are_trained_as_a_stack(trained, small):
-    search(Study("stack", seeds=[0, 1, 2]), small, 3, **RANGE)
+    search(small, 3, [0, 1, 2], **RANGE)
     assert [seeds for _, seeds in trained] == [(0, 1, 2)] * 3
 
 
 def test_a_search_is_kept_and_goes_on(trained, small):
-    first = search(Study("kept", seeds=[0]), small, 12, **RANGE)
+    first = search(small, 12, [0], **RANGE)
     trained.clear()
     tried_first = tried(first)
-    again = search(Study("kept", seeds=[0]), small, 12, **RANGE)
+    again = search(small, 12, [0], **RANGE)
     assert trained == []
     assert_frame_equal(again.trials(), first.trials())
     assert_frame_equal(again.results.runs, first.results.runs)
-    longer = search(Study("kept", seeds=[0]), small, 13, **RANGE)
+    longer = search(small, 13, [0], **RANGE)
     assert len(trained) == 1
     assert tried(longer)[:12] == tried_first
-    shorter = search(Study("kept", seeds=[0]), small, 5, **RANGE)
+    shorter = search(small, 5, [0], **RANGE)
     assert len(shorter.trials()) == 5
     assert len(shorter.results.runs) == 5
 
 
+def stored(results_folder):
+    """The trials of the one search in the database."""
+    url = f"sqlite:///{results_folder}/searches.db"
+    (name,) = optuna.get_all_study_names(url)
+    return optuna.load_study(study_name=name, storage=url).trials
+
+
 def test_its_trials_carry_parameters_and_values_in_storage(trained, small, results_folder):
-    found = search(Study("shown", seeds=[0, 1]), small, 4, **RANGE)
-    path = str(results_folder / "shown.journal")
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
-    (name,) = [n for n in optuna.get_all_study_names(storage) if "search" in n]
-    trials = optuna.load_study(study_name=name, storage=storage).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
-    assert [trial.params["learning_rate"] for trial in trials] == tried(found)
-    means = found.results.runs.groupby("learning_rate", sort=False)["objective"].mean()
-    assert [trial.value for trial in trials] == pytest.approx(means.tolist())
+    found = search(small, 4, [0, 1], **RANGE)
+    for trials in (stored(results_folder), found.study.trials):
+        assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
+        assert [trial.params["learning_rate"] for trial in trials] == tried(found)
+        means = found.results.runs.groupby("learning_rate", sort=False)["objective"].mean()
+        assert [trial.value for trial in trials] == pytest.approx(means.tolist())
+    search(small, 5, [0, 1], **RANGE)
+    assert [trial.number for trial in stored(results_folder)] == list(range(5))
+
+
+def test_a_storage_that_cannot_be_used_is_one_line_before_it_trains(trained, small, monkeypatch):
+    for url, reason in [("postgresql://u:secret@127.0.0.1:1/d", ""), ("nowhere", "parse")]:
+        monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"storage": url}))
+        with pytest.raises(StorageError, match=rf"^STORAGE = .*: .*{reason}") as caught:
+            search(small, 2, [0], **RANGE)
+        assert "\n" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+    assert trained == []
 
 
 def test_it_can_maximize_a_value_of_its_own(trained, small):
@@ -151,21 +170,19 @@ def test_it_can_maximize_a_value_of_its_own(trained, small):
     def nearness(results):
         return -abs(math.log10(float(results.runs["learning_rate"].iloc[0]) / aim))
 
-    study = Study("value", seeds=[0])
-    found = search(study, small, 20, value=nearness, **RANGE)
+    found = search(small, 20, [0], value=nearness, **RANGE)
     assert found.best.learning_rate == pytest.approx(aim, rel=0.3)
-    usual = search(study, small, 20, **RANGE)  # another search, with the same first points
+    usual = search(small, 20, [0], **RANGE)  # another search, with the same first points
     assert usual.best.learning_rate == pytest.approx(BEST_RATE, rel=0.3)
 
 
 def test_random_search_is_the_yardstick(trained, small):
-    study = Study("samplers", seeds=[0])
-    tpe, random = (search(study, small, 24, sampler=name, **RANGE) for name in ("tpe", "random"))
+    tpe, random = (search(small, 24, [0], sampler=name, **RANGE) for name in ("tpe", "random"))
     assert len(random.trials()) == 24
     assert not set(tried(tpe)) & set(tried(random))
     assert tpe.trials()["best"].iloc[-1] >= random.trials()["best"].iloc[-1]
     with pytest.raises(RecipeError, match="sampler = 'grid'"):
-        search(study, small, 3, sampler="grid", **RANGE)
+        search(small, 3, [0], sampler="grid", **RANGE)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +191,7 @@ def test_random_search_is_the_yardstick(trained, small):
      (1e-3, 9.0, "no")],
 )  # fmt: skip
 def test_a_best_value_at_the_edge_is_pointed_out(trained, small, low, high, edge):
-    found = search(Study("edge", seeds=[0]), small, 16, learning_rate=log_uniform(low, high))
+    found = search(small, 16, [0], learning_rate=log_uniform(low, high))
     summary = found.summary()
     assert summary["at the edge"] == edge
     assert (summary["trials"], summary["seeds"]) == (16, 1)
@@ -188,14 +205,79 @@ def test_a_best_value_at_the_edge_is_pointed_out(trained, small, low, high, edge
 )  # fmt: skip
 def test_a_search_validates_its_recipes(trained, small, space, start):
     with pytest.raises(RecipeError, match=start):
-        search(Study("wrong", seeds=[0]), small, 3, **space)
+        search(small, 3, [0], **space)
     assert trained == []
+
+
+def test_choices_may_be_of_any_kind(trained, small, results_folder):
+    units, optimizers = [(32,), (64, 64), ()], ["sgd", "adam"]
+    space = {"units": choice(*units), "optimizer": choice(*optimizers), "epochs": uniform(1, 3)}
+    for trials in (10, 12):  # the second goes on from the first
+        found = search(small, trials, [0], **space)
+    table = found.trials()
+    assert set(table["units"]) <= set(units)
+    assert set(table["epochs"]) <= {1, 2, 3}
+    assert found.best.units in units
+    assert {trial.params["units"] for trial in stored(results_folder)} <= set(map(str, units))
+    assert "(64, 64)" in table.to_string()
+
+
+def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(trained, small):
+    def make(optimizer, momentum, layers, width, learning_rate):
+        changes = {"momentum": momentum} if optimizer == "sgd" else {}
+        return small.but(optimizer=optimizer, units=(width,) * layers,
+                         learning_rate=learning_rate, **changes)  # fmt: skip
+
+    space = {"optimizer": choice("sgd", "adam"), "momentum": uniform(0.1, 0.9),
+             "layers": uniform(0, 3), "width": choice(8, 16), **RANGE}  # fmt: skip
+    found = search(make, 12, [0], **space)
+    assert found.best.learning_rate == found.study.best_params["learning_rate"]
+    assert {"sgd", "adam"} == set(found.trials()["optimizer"])
+    with pytest.raises(RecipeError, match=r"momentum = .*: only optimizer = 'sgd' takes one"):
+        search(small, 12, [0], optimizer=choice("sgd", "adam"), momentum=uniform(0.1, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("pruner", "rungs"),
+    [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
+     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]), (optuna.pruners.HyperbandPruner(), [1, 3])],
+)  # fmt: skip
+def test_a_pruner_ends_trials_at_its_rungs(results_folder, pruner, rungs):
+    def grow(seed, folder, rate, epochs):
+        path = folder / "epoch"
+        start = int(path.read_text()) if path.exists() else 0
+        path.write_text(str(epochs))
+        trained.append((rate, start, epochs))
+        return {"val_accuracy": rate * epochs / 9}
+
+    trained = []
+    options = {"train": grow, "pruner": pruner, "rungs": rungs, "rate": uniform(0.0, 1.0)}
+    found = search({"epochs": 9}, 12, [0], **options)
+    table = found.trials()
+    pruned = table[table["state"] == "pruned"]
+    assert 0 < len(pruned) < 12
+    assert found.best == {"epochs": 9, "rate": pytest.approx(table["rate"].max())}
+    for rate, part in itertools.groupby(trained, key=lambda each: each[0]):
+        steps = [(start, end) for _, start, end in part]
+        ends = [0, *rungs, 9][: len(steps) + 1]
+        assert steps == list(itertools.pairwise(ends)), f"{rate}: goes on, never begins again"
+    assert list((results_folder / "checkpoints").iterdir()) == []
+    trained.clear()
+    assert_frame_equal(search({"epochs": 9}, 12, [0], **options).trials(), table)
+    assert trained == []
+    assert [trial.state.name.lower() for trial in stored(results_folder)] == list(table["state"])
+
+
+def test_a_pruner_needs_rungs(small):
+    with pytest.raises(RecipeError, match="rungs = None: a pruner needs them"):
+        search(small, 3, [0], pruner=optuna.pruners.MedianPruner(), **RANGE)
 
 
 KILLED = """
 import sys, time
 from fmnist_keras import training
-from fmnist_keras.experiment import Study
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.search import log_uniform, search
 
@@ -207,7 +289,7 @@ def slow(recipe, seeds, checkpoint, train=training.train):
 
 training.train = slow
 small = Recipe(train_size=500, val_size=500, test_size=500, batch_size=100, epochs=2)
-search(Study("killed", seeds=[0, 1]), small, 10, learning_rate=log_uniform(1e-3, 100.0))
+search(small, 10, [0, 1], learning_rate=log_uniform(1e-3, 100.0))
 """
 
 
@@ -220,10 +302,9 @@ def test_a_killed_search_loses_and_repeats_no_trial(small, results_folder, monke
     time.sleep(0.04)
     worker.kill()
     worker.communicate()
-    study = Study("killed", seeds=[0, 1])
-    resumed = search(study, small, 10, **RANGE)
+    resumed = search(small, 10, [0, 1], **RANGE)
     assert [trial.number for trial in resumed.study.trials] == list(range(10))
     assert [trial.state.name for trial in resumed.study.trials] == ["COMPLETE"] * 10
     monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
-    undisturbed = search(Study("killed", seeds=[0, 1]), small, 10, **RANGE)
+    undisturbed = search(small, 10, [0, 1], **RANGE)
     assert_frame_equal(resumed.trials(), undisturbed.trials())

@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Callable
 
-from ..progress import watched
+from ..progress import is_interactive
 
 
 def explore(draw: Callable, **choices: list) -> None:
     """Draw a figure by ``draw()``; in a live notebook with a slider for each of its arguments in
     ``choices``, over those values, that begins at the argument's default."""
-    if not watched():
+    if not is_interactive():
         draw()
         return
     from ipywidgets import SelectionSlider, interact

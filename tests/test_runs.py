@@ -1,0 +1,458 @@
+"""Each run is trained once and kept as a file, whatever is killed and whoever else works on it."""
+
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from fmnist_keras import fingerprint, settings, store, training
+from fmnist_keras.errors import RecipeError, StorageError
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
+
+PROVENANCE = ["fingerprint", "versions", "backend", "device", "cores", "commit"]
+CLOSE = {"rel": 1e-4, "abs": 0.0041}  # two images of 500: seeds may be trained as a stack
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 90  # seconds for a process of our own
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Put a formula in the place of training; return the list of (learning rate, seed) trained."""
+    calls = []
+
+    def train(recipe, seeds, checkpoint):
+        runs = []
+        for seed in seeds:
+            calls.append((recipe.learning_rate, seed))
+            accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
+            curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
+            metrics = {"val_accuracy": accuracy, "seconds": 2.0}
+            runs.append(training.Run(metrics, curves, None))
+        return runs
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+@pytest.fixture
+def cnn(small):
+    """A recipe whose seeds are trained one by one."""
+    return small.but(model="simple_cnn")
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """Set what make asks for."""
+    return lambda **given: monkeypatch.setenv("FMNIST_OPTIONS", json.dumps(given))
+
+
+def comparable(results):
+    """The frames without what differs from one run to the next of the same."""
+    curves = results.curves[results.curves["metric"] != "seconds"].reset_index(drop=True)
+    return results.runs.drop(columns=["seconds", *PROVENANCE]), curves
+
+
+def assert_equal(one, other):
+    for ours, theirs in zip(comparable(one), comparable(other), strict=True):
+        assert_frame_equal(ours, theirs, check_exact=True)
+
+
+# Frames
+
+
+def test_frames_of_real_runs(small):
+    recipes = small.but(train_size=200, epochs=2).grid(learning_rate=[0.5, 0.1])
+    results = run(recipes, [4, 2])
+    runs, curves = results.runs, results.curves
+    pairs = [(recipe, seed) for recipe in recipes for seed in (4, 2)]
+    assert list(zip(runs["recipe"], runs["seed"], strict=True)) == [
+        (recipe.key, seed) for recipe, seed in pairs
+    ]
+    assert list(runs["learning_rate"]) == [0.5, 0.5, 0.1, 0.1]
+    checked = [pairs[1], pairs[2]]
+    expected = [training.train_one(recipe, seed) for recipe, seed in checked]
+    fields, metrics = set(Recipe.model_fields), set(expected[0].metrics)
+    assert set(runs) == fields | metrics | {"recipe", "seed", "objective", *PROVENANCE}
+    assert set(curves) == fields | {"recipe", "seed", "epoch", "metric", "value"}
+    assert len(curves) == len(pairs) * 2 * len(expected[0].curves)
+    for (recipe, seed), alone in zip(checked, expected, strict=True):
+        row = runs[(runs["recipe"] == recipe.key) & (runs["seed"] == seed)].iloc[0]
+        part = curves[(curves["recipe"] == recipe.key) & (curves["seed"] == seed)]
+        assert row["objective"] == row["val_accuracy"]
+        for name in metrics - {"seconds"}:
+            assert row[name] == pytest.approx(alone.metrics[name], **CLOSE), name
+        for name in set(alone.curves) - {"seconds"}:
+            curve = part[part["metric"] == name]
+            assert curve["epoch"].tolist() == [1, 2]
+            assert curve["value"].tolist() == pytest.approx(alone.curves[name], **CLOSE)
+    assert "tensorflow 2" in runs["versions"].iloc[0]
+
+
+def test_recipes_that_differ_in_name_share_their_runs(trained, cnn):
+    results = run([cnn.but(name="a"), cnn.but(name="b")], [0, 1])
+    assert len(trained) == 2
+    assert list(results.runs["name"]) == ["a", "a", "b", "b"]
+    assert results.runs["recipe"].nunique() == 1
+
+
+def test_nothing_to_run_is_an_error(results_folder):
+    for recipes, seeds, what in [([], [0], "recipes = "), (Recipe(), [], "seeds = ")]:
+        with pytest.raises(RecipeError, match=what):
+            run(recipes, seeds)
+    assert not results_folder.exists()
+
+
+def test_a_diagnostic_adds_columns_and_is_kept(trained, cnn):
+    def images(model, arrays):
+        return {"images": len(arrays.train), "parts": sorted(arrays.parts)}
+
+    for _ in range(2):
+        row = run(cnn, [0], diagnose=images).runs.iloc[0]
+        assert (row["images"], row["parts"]) == (500, ["test", "train", "val"])
+        assert len(trained) == 1
+    assert "images" not in run(cnn, [0]).runs
+
+
+def test_results_add_up_without_duplicates(trained, cnn):
+    one, two, three = cnn.grid(learning_rate=[0.1, 0.2, 0.3])
+    both, expected = (
+        run([one, two], [0, 1]) + run([two, three], [0, 1]),
+        run([one, two, three], [0, 1]),
+    )
+    assert_frame_equal(both.runs, expected.runs)
+    assert_frame_equal(both.curves, expected.curves)
+    assert len((both + run(one.but(name="another"), [0, 1])).runs) == 8
+
+
+# Files
+
+
+def test_what_is_kept_is_not_trained_again(trained, cnn):
+    recipes = cnn.grid(learning_rate=[0.1, 0.2])
+    first = run(recipes, [0, 1])
+    assert trained == [(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)]
+    trained.clear()
+    again = run(recipes, [0, 1])
+    assert trained == []
+    assert_frame_equal(first.runs, again.runs)
+    assert_frame_equal(first.curves, again.curves)
+    more = run([*recipes, cnn.but(epochs=9)], [2, 1])
+    assert trained == [(0.1, 2), (0.2, 2), (0.01, 2), (0.01, 1)]
+    assert len(more.runs) == 6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda t: t[:-20], lambda t: b"", lambda t: b"\xff\x00" + t, lambda t: b"[1, 2]",
+     lambda t: b'{"metrics": {}}'],
+)  # fmt: skip
+def test_a_damaged_file_costs_its_own_run_alone(trained, cnn, results_folder, damage):
+    first = run(cnn, [0, 1, 2])
+    path = next((results_folder / "runs").glob("*-1-*.json"))
+    path.write_bytes(damage(path.read_bytes()))
+    trained.clear()
+    assert_frame_equal(run(cnn, [0, 1, 2]).runs, first.runs)
+    assert trained == [(0.01, 1)]
+    assert json.loads(path.read_text())["seed"] == 1
+
+
+def test_a_diverged_run_is_a_run(small):
+    recipe = small.but(activation="relu", learning_rate=1e20)
+    run(recipe, [0, 1])
+    results = run(recipe, [0, 1])  # read back
+    for row in results.runs.to_dict("records"):
+        assert (row["diverged"], row["stop_epoch"]) == (1, 1)
+        assert math.isnan(row["train_loss"])
+        assert 0 <= row["objective"] <= 0.2
+    losses = results.curves[results.curves["metric"] == "val_loss"]["value"]
+    assert losses.isna().tolist() == [True, True]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_run_without_finite_objective_comes_last(small, monkeypatch, loss):
+    def train(recipe, seeds, checkpoint):
+        value = loss if recipe.learning_rate == 0.1 else 5.0
+        one = training.Run({"val_loss": value, "seconds": 0.0}, {"val_loss": [value]}, None)
+        return [one for _ in seeds]
+
+    monkeypatch.setattr(training, "train", train)
+    recipes = small.but(task="inpaint").grid(learning_rate=[0.1, 0.2])
+    assert run(recipes, [0]).runs["objective"].tolist() == [-math.inf, -5.0]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_run_that_raised_can_be_run_again(trained, cnn, monkeypatch, error):
+    works = training.train
+
+    def fails(recipe, seeds, checkpoint):
+        if seeds == [1]:
+            raise error("in the middle")
+        return works(recipe, seeds, checkpoint)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", fails)
+        with pytest.raises(error, match="in the middle"):
+            run(cnn, [0, 1, 2])
+    assert len(run(cnn, [0, 1, 2]).runs) == 3
+    assert [seed for _, seed in trained] == [0, 1, 2]
+
+
+def test_a_file_in_the_folders_place_is_one_line_before_anything_trains(
+    trained, cnn, results_folder
+):
+    results_folder.write_text("")
+    with pytest.raises(StorageError, match=r"^.*results.*: .*; move the file .* goes on$"):
+        run(cnn, [0])
+    assert trained == []
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_half(
+    trained, cnn, results_folder, monkeypatch
+):
+    run(cnn, [0])
+
+    def full(path, text, encoding):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(StorageError, match=r"No space left on device; free space there"):
+            run(cnn, [0, 1])
+    assert [path.suffix for path in (results_folder / "runs").iterdir()] == [".json"]
+    assert len(run(cnn, [0, 1]).runs) == 2
+
+
+# Processes
+
+
+REAL = """
+import sys
+from fmnist_keras import training
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
+
+base = Recipe(train_size=480, val_size=500, test_size=500, batch_size=80, epochs=2)
+
+def announced(recipe, seeds, checkpoint, train=training.train):
+    print("training", recipe.learning_rate, flush=True)
+    return train(recipe, seeds, checkpoint)
+
+training.train = announced
+run(base.grid(learning_rate=[0.5 / (n + 1) for n in range(int(sys.argv[1]))]), [0, 1])
+"""
+
+
+def start(count):
+    """A process that trains so many recipes and says when it begins with one."""
+    return subprocess.Popen(
+        [sys.executable, "-c", REAL, str(count)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def real(small, count):
+    base = small.but(train_size=480, batch_size=80)
+    return run(base.grid(learning_rate=[0.5 / (n + 1) for n in range(count)]), [0, 1])
+
+
+def test_two_processes_train_each_run_once_and_give_the_same_numbers(
+    small, results_folder, monkeypatch
+):
+    both = [start(12) for _ in range(2)]
+    rates = []
+    for process in both:
+        output, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, errors
+        rates.append([line.split()[1] for line in output.splitlines()])
+    assert all(rates), "both had something to do"
+    assert len({*rates[0], *rates[1]}) == len(rates[0]) + len(rates[1]) == 12
+    shared = real(small, 12)
+    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
+    assert_equal(shared, real(small, 12))
+
+
+@pytest.mark.slow
+def test_twenty_kills_in_the_middle_of_training_change_no_number(
+    small, results_folder, monkeypatch
+):
+    chance, kills = random.Random(0), 20
+    for number in range(kills):
+        process = start(number + 2)  # there is always something to train
+        assert process.stdout.readline().startswith("training"), process.stderr.read()
+        time.sleep(chance.uniform(0, 1))
+        process.kill()
+        process.communicate()
+    trained_so_far = len(list((results_folder / "runs").glob("*.json")))
+    assert trained_so_far > kills / 2
+    killed = real(small, kills + 1)
+    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
+    assert_equal(killed, real(small, kills + 1))
+
+
+# Which runs are the same
+
+
+@pytest.fixture
+def other_code(monkeypatch):
+    """A context in which the code is another."""
+
+    def enter(patch, name="other"):
+        patch.setattr(fingerprint, "CURRENT", name)
+        patch.setattr(fingerprint, "on_disk", lambda: name)
+
+    return enter
+
+
+def test_runs_of_other_code_are_trained_again(trained, cnn, monkeypatch, other_code):
+    run(cnn, [0])
+    with monkeypatch.context() as patch:
+        other_code(patch)
+        assert run(cnn, [0]).runs["fingerprint"].tolist() == ["other"]
+        run(cnn, [0])
+        assert len(trained) == 2
+    assert run(cnn, [0]).runs["fingerprint"].tolist() == [fingerprint.CURRENT]
+    assert len(trained) == 2  # the first runs are there still
+
+
+def test_expensive_runs_of_older_code_can_be_kept(trained, cnn, monkeypatch, options, other_code):
+    with monkeypatch.context() as patch:
+        other_code(patch, "older")
+        run(cnn, [0])
+    options(reuse=True)
+    runs = run(cnn, [0, 1]).runs
+    assert runs["fingerprint"].tolist() == ["older", fingerprint.CURRENT]
+    assert len(trained) == 2
+    options()
+    run(cnn, [0])
+    options(reuse=True)
+    runs = run(cnn, [0]).runs
+    assert runs["fingerprint"].tolist() == [fingerprint.CURRENT]  # the present code's come first
+
+
+def test_code_edited_in_a_live_session_is_not_trained_with(trained, cnn, monkeypatch):
+    run(cnn, [0])
+    monkeypatch.setattr(fingerprint, "on_disk", lambda: "edited")
+    run(cnn, [0])  # what is kept is what the session imported
+    with pytest.raises(RuntimeError, match="restart the kernel"):
+        run(cnn.but(epochs=9), [0])
+    assert len(trained) == 1
+
+
+COPY = """
+from fmnist_keras import training
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
+
+trained, train = [], training.train
+training.train = lambda recipe, *rest: trained.append(recipe) or train(recipe, *rest)
+small = Recipe(train_size=200, val_size=500, test_size=500, batch_size=100, epochs=1)
+results = run(small, [0])
+print(len(trained), results.runs["test_loss"][0])
+"""
+
+
+@pytest.mark.slow
+def test_a_line_of_arithmetic_trains_again_and_a_comment_does_not(tmp_path):
+    shutil.copytree(ROOT / "fmnist_keras", tmp_path / "fmnist_keras")
+
+    def copied(file, old, new):
+        """Edit a copy of the package and run a small recipe with it: how often it trained, and the
+        test loss."""
+        path = tmp_path / "fmnist_keras" / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        done = subprocess.run(
+            [sys.executable, "-c", COPY], cwd=tmp_path, capture_output=True, text=True,
+            env=os.environ | {"FMNIST_RESULTS": str(tmp_path / "results")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        count, loss = done.stdout.split()
+        return int(count), float(loss)
+
+    nothing = ("data.py", "import", "import")
+    trained, loss = copied(*nothing)
+    assert trained == 1
+    assert copied(*nothing) == (0, loss)
+    assert copied("models.py", "def build(", "# a comment\ndef build(") == (0, loss)
+    assert copied("models.py", '"""Build the recipe', '"""Build a recipe') == (0, loss)
+    assert copied("figures/style.py", "PANEL = (4.6", "PANEL = (4.7") == (0, loss)
+    line, edited = "layers.Activation(recipe.activation)", 'layers.Activation("tanh")'
+    trained, other = copied("models.py", line, edited)
+    assert trained == 1
+    assert other != loss
+    assert copied("models.py", edited, line) == (0, loss)  # undone, found again
+
+
+# Packs
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project's root of our own, with reports/paper."""
+    (tmp_path / "reports" / "paper").mkdir(parents=True)
+    for module in (settings, store):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    store._packed.cache_clear()
+    return tmp_path
+
+
+def test_a_report_of_a_fresh_clone_needs_no_training(
+    trained, cnn, project, results_folder, options
+):
+    first = run(cnn.grid(learning_rate=[0.1, 0.2]), [0, 1])
+    store.archive("paper")
+    pack = project / "reports" / "paper" / "runs.parquet"
+    before = pack.read_bytes()
+    shutil.rmtree(results_folder)
+    trained.clear()
+    options(report="paper/02_baseline")
+    again = run(cnn.grid(learning_rate=[0.1, 0.2]), [0, 1])
+    assert trained == []
+    assert_frame_equal(first.runs, again.runs)
+    assert_frame_equal(first.curves, again.curves)
+    assert len(pd.read_parquet(pack)) == 4
+    options()
+    run(cnn.but(learning_rate=0.2), [0])
+    assert trained == [(0.2, 0)], "without a report of that profile there is no pack"
+    store.archive("paper")
+    assert pack.read_bytes() == before, "what it holds stays"
+
+
+def test_committed_runs_come_before_local_ones_until_clean(
+    trained, cnn, project, results_folder, options
+):
+    run(cnn, [0])
+    store.archive("paper")
+    (path,) = (results_folder / "runs").glob("*.json")
+    local = json.loads(path.read_text())
+    local["metrics"]["val_accuracy"] = 0.5  # as on another processor
+    path.write_text(json.dumps(local))
+    options(report="paper/02_baseline")
+    assert run(cnn, [0]).runs["val_accuracy"][0] > 0.6
+    options(report="quick/02_baseline")
+    assert run(cnn, [0]).runs["val_accuracy"][0] == 0.5
+    (results_folder / "cleaned").touch()
+    options(report="paper/02_baseline")
+    assert run(cnn, [0]).runs["val_accuracy"][0] == 0.5
+    assert len(trained) == 1
+
+
+def test_all_committed_runs_are_found(options):
+    """None is orphaned: each row's recipe has the row's key, and this code's fingerprint."""
+    frame = pd.read_parquet(ROOT / "reports" / "paper" / "runs.parquet")
+    assert len(frame) >= 5_323
+    for job, recipe, mark in zip(frame["job"], frame["recipe"], frame["fingerprint"], strict=True):
+        fields = json.loads(recipe)
+        assert Recipe(**fields).key == job.split("/")[0]
+        assert mark == fingerprint.CURRENT
