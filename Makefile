@@ -65,8 +65,7 @@ $(filter %_summary,$(STAMPS)): $(filter-out %_summary,$(STAMPS))
 
 site: $(SITE) ## build the site from the reports of PROFILE (paper), into site/build/html
 	@echo "open site/build/html/index.html"
-$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) $(VENV)/ready \
-  scripts/site.py scripts/readme.py scripts/chapters.py
+$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) scripts/site.py $(VENV)/ready
 	@$(BIN)/python scripts/site.py $(PROFILE) && rm -f .stamps/site-* && touch $@  # one site at a time
 
 check: lint $(READY) ## between two edits: lint and the quick unit tests

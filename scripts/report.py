@@ -35,7 +35,8 @@ def execute(profile: str, name: str) -> None:
     given = {"profile": profile} if name.endswith("_summary") else parameters(profile, name)
     report = Path("reports", profile, f"{name}.ipynb")
     times = report.parent / "times" / f"{name}.json"
-    times.parent.mkdir(parents=True, exist_ok=True)
+    for path in (stamp, times):
+        path.parent.mkdir(parents=True, exist_ok=True)
     options = json.loads(os.environ.get("FMNIST_OPTIONS") or "{}") | {"report": f"{profile}/{name}"}
     os.environ["FMNIST_OPTIONS"] = json.dumps(options)
     with no_child_left(), tempfile.TemporaryDirectory() as os.environ["JUPYTER_RUNTIME_DIR"]:
@@ -82,21 +83,16 @@ def render(notebook) -> str:
     """The executed notebook as a document without traces of its execution."""
     import nbformat
 
-    from scripts.chapters import described
-
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
-    for cell, alt in described(notebook):
-        for output in cell.outputs:
+        for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/plain" in data:  # an object's place in memory
                 data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", data["text/plain"])
-            if "image/png" in data:
-                output.metadata["image/png"] = {"alt": alt}
     return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 

@@ -12,7 +12,6 @@ import yaml
 from fmnist_keras import evidence
 from fmnist_keras.notebook.parameters import NOTEBOOKS, check_parameters, defaults
 from fmnist_keras.notebook.tables import ROOT, tables
-from scripts.readme import headline
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
@@ -122,12 +121,3 @@ def test_committed_reports_are_whole_and_without_errors():
         assert outputs, name
         kinds = {output.get("name", output.output_type) for output in outputs}
         assert not kinds & {"stderr", "error"}, name
-        for output in outputs:
-            if "image/png" in output.get("data", {}):
-                assert len(output.metadata["image/png"]["alt"].split()) > 2, name
-
-
-def test_readme_shows_the_numbers_of_the_reports_that_it_links_to():
-    readme = (ROOT / "README.md").read_text()
-    (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
-    assert headline(profile) in readme

@@ -30,6 +30,20 @@ def project(tmp_path):
     return copy
 
 
+def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_path):
+    """Written anew, nothing changes."""
+    readme = (ROOT / "README.md").read_text()
+    (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
+    report, figure = (f"reports/{profile}/{name}" for name in ("14_summary.ipynb", "headline.png"))
+    (tmp_path / figure).parent.mkdir(parents=True)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    for name in ("README.md", report):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run([sys.executable, tmp_path / "scripts" / "readme.py", profile], check=True)
+    assert (tmp_path / "README.md").read_text() == readme
+    assert (tmp_path / figure).read_bytes() == (ROOT / figure).read_bytes()
+
+
 def test_a_study_is_three_files(project):
     claims = project / "fmnist_keras" / "evidence" / "claims"
     written = blocks("A study")

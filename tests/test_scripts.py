@@ -223,7 +223,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     assert site.exists()
     assert project.run("make", "all") == (0, lines[-1:])
     built = site.stat().st_mtime_ns
-    (project.folder / "scripts" / "readme.py").touch()  # the front page has README's headline
+    (project.folder / "scripts" / "site.py").touch()
     assert project.run("make", "all") == (0, lines[-1:])
     assert site.stat().st_mtime_ns > built
 
