@@ -59,7 +59,7 @@ def main(profile: str, *names: str) -> None:
         if profile == "smoke":
             store_outputs(path)
         else:
-            command = [sys.executable, ROOT / "scripts" / "execute.py", profile, path.stem]
+            command = [sys.executable, ROOT / "scripts" / "report.py", profile, "1", path.stem]
             subprocess.run(command, check=True)
         print(path.stem, "stored", flush=True)
 

@@ -55,7 +55,7 @@ def test_a_study_is_three_files(project):
     (project / "params" / "quick" / "15_momentum.yaml").write_text(given)
     (claims / "15_momentum.yaml").write_text(claim)
     executed = subprocess.run(
-        [sys.executable, "scripts/execute.py", "quick", "15_momentum"],
+        [sys.executable, "scripts/report.py", "quick", "1", "15_momentum"],
         cwd=project, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(project)},
     )  # fmt: skip
