@@ -7,6 +7,7 @@ Whatever workers, retries and a dashboard need is Dask's. Results are kept where
 """
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ except ImportError:
     raise StorageError(
         "SCHEDULER: Dask is not installed; `pip install -r requirements-dask.txt` brings it"
     ) from None
+
+logging.getLogger("distributed").setLevel("ERROR")  # what matters is said in one line
 
 BLOCK = 5
 """Seeds of a task. Blocks do not depend on what else is asked for, so that two notebooks that lack
@@ -42,20 +45,20 @@ def train(address: str, missing: list[Job]) -> Iterator[int]:
                 for name, jobs in _blocks(missing).items()
             }
             done = 0
-            for task in distributed.as_completed(tasks):
+            for task in distributed.as_completed(tasks, loop=client.loop):
                 keep(tasks[task], task.result())
                 yield (done := done + len(tasks[task]))
     except (OSError, distributed.CancelledError) as error:
         raise StorageError(
-            f"SCHEDULER = {address!r} does not answer ({error}); what is finished is kept, and the "
-            "same command goes on"
+            f"SCHEDULER = {address!r} does not answer ({_first_line(error)}); what is finished is "
+            "kept, and the same command goes on"
         ) from None
-    except ValueError as error:
-        raise StorageError(
-            f"SCHEDULER = {address!r}: {error}; must be like tcp://host:8786"
-        ) from None
-    except distributed.KilledWorker as error:
-        raise StorageError(f"SCHEDULER = {address!r}: {error}") from None
+    except (ValueError, distributed.KilledWorker) as error:
+        raise StorageError(f"SCHEDULER = {address!r}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _blocks(missing: list[Job]) -> dict[str, list[Job]]:

@@ -73,7 +73,8 @@ def worker(processes, scheduler, tmp_path):
     def start():
         results = tmp_path / f"worker {next(numbers)}"
         process = processes("-m", "fmnist_keras.cluster", scheduler[1], FMNIST_RESULTS=str(results))
-        assert process.stdout.readline().startswith("working for"), process.stdout.read()
+        said = process.stdout.readline()
+        assert said.startswith("working for"), said
         return process
 
     return start
@@ -145,8 +146,8 @@ def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
         return [keras.layers.Flatten(), *[keras.layers.Dense(width) for width in widths]]
 
     base = small.but(train_size=480, batch_size=80)
-    recipes = [base, base.but(dropout=0.5, optimizer="adam"), base.but(model="simple_cnn", epochs=1),
-               base.but(model="of_a_cell", epochs=1)]  # fmt: skip
+    recipes = [base, base.but(dropout=0.5, optimizer="adam")]
+    recipes += [base.but(model=name, epochs=1) for name in ("simple_cnn", "of_a_cell")]
     for _ in range(2):
         worker()
     shared = run(recipes, list(range(7)))
@@ -215,7 +216,7 @@ def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, 
     process = processes("-c", code % scheduler[1], FMNIST_RESULTS=str(tmp_path / "worker"))
     assert process.stdout.readline().startswith("working for")
     with pytest.raises(
-        StorageError, match="has other code or libraries .fingerprint other"
+        StorageError, match=r"has other code or libraries .fingerprint other"
     ) as caught:
         run(slow.settings, [0], train=slow)
     assert "\n" not in str(caught.value)
