@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import verdicts
 from .claims import SOURCES, Claim, Comparison, Comparisons, claims, described
 from .judgment import deviations
 from .measures import measured, select, unit_of
 from .statistics import holm, interval, p_value, seeds_needed
-from .verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, all_hold, any_holds
 
 SHOWN = ["id", "claim", "effect", "n", "verdict", "rests on"]
+OURS = {"reproduced": "holds", "not reproduced": "does not hold", "undecided": "open"}
 
 
 def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
@@ -43,8 +44,7 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 def sentence(row: Mapping[str, Any]) -> str:
     """A decided claim in Markdown: the verdict, whose claim it is, and the difference that decides
     with its 95 % interval and the number of seeds."""
-    ours = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", UNDECIDED: "open"}
-    word = ours.get(row["verdict"]) if row["source"] == "ours" else None
+    word = OURS.get(row["verdict"]) if row["source"] == "ours" else None
     said = f"**{(word or row['verdict']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
     difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
     held, comparisons = row["held"], row["comparisons"]
@@ -54,11 +54,13 @@ def sentence(row: Mapping[str, Any]) -> str:
 
 def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -> dict[str, Any]:
     found = [_compare(comparisons, results) for comparisons in compare.values()]
-    place, verdict = any_holds([row["verdict"] for row in found], len(found) > 1)
+    place, verdict = verdicts.any_holds([row["verdict"] for row in found], len(found) > 1)
+    if verdict != verdicts.OTHER_READING:
+        place = 0  # shown is our first reading, also where another one leaves it undecided
     arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
     runs = (select(results.runs, arm) for arm in arms if isinstance(arm, dict))
     if any(deviations(claim.protocol, part) for part in runs):
-        verdict = NOT_RUN
+        verdict = verdicts.NOT_RUN
     row = found[place]
     share = f"{row['held']} of {row['comparisons']} hold" if row["comparisons"] > 1 else ""
     rests_on = filter(None, [list(compare)[place], share, row["decisive"], note])
@@ -76,17 +78,17 @@ def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
         return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
     p_values = holm([contrast.p for contrast in contrasts])
-    verdicts = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
-    verdict, clear = all_hold(verdicts), np.where(np.isnan(p_values), 2.0, p_values)
-    failed = np.array(verdicts) == NOT_REPRODUCED
+    outcomes = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
+    verdict, clear = verdicts.all_hold(outcomes), np.where(np.isnan(p_values), 2.0, p_values)
+    failed = np.array(outcomes) == verdicts.NOT_REPRODUCED
     number = int(np.where(failed, clear, 3).argmin() if failed.any() else clear.argmax())
     chosen = contrasts[number]
     return {
         "effect": chosen.effect, "n": len(chosen.differences), "verdict": verdict,
-        "p": float(p_values[number]), "held": verdicts.count(REPRODUCED),
-        "comparisons": len(verdicts), "decisive": chosen.label, "measure": chosen.measure,
+        "p": float(p_values[number]), "held": outcomes.count(verdicts.REPRODUCED),
+        "comparisons": len(outcomes), "decisive": chosen.label, "measure": chosen.measure,
         "kind of test": chosen.kind, "differences": chosen.differences.tolist(),
-        "seeds needed": chosen.seeds_needed if verdict == UNDECIDED else None,
+        "seeds needed": chosen.seeds_needed if verdict == verdicts.UNDECIDED else None,
     }  # fmt: skip
 
 
@@ -97,7 +99,7 @@ def _firsts(comparison: Comparison, results: Any) -> dict[str, Any]:
     firsts = values.dropna().idxmax(axis=1).value_counts()
     return {
         "effect": ", ".join(f"{name} first {count}×" for name, count in firsts.items()),
-        "n": int(firsts.sum()), "verdict": REPRODUCED if len(firsts) > 1 else UNDECIDED,
+        "n": int(firsts.sum()), "verdict": verdicts.decided(len(firsts) > 1, False),
         "p": None, "held": int(len(firsts) > 1), "comparisons": 1, "decisive": comparison.label,
         "measure": measure, "kind of test": "varies", "differences": [], "seeds needed": None,
     }  # fmt: skip
@@ -145,16 +147,13 @@ class Contrast:
     def verdict(self, p: float) -> str:
         """Whether it holds, with ``p`` adjusted for the claim's number of contrasts."""
         if np.isnan(p):
-            return UNDECIDED
+            return verdicts.UNDECIDED
         mean, low, high = interval(self.differences - self.by)
-        if p < 0.05:
-            on_its_side = self.kind == "equal" or (mean > 0) == (self.kind == "above")
-            return REPRODUCED if on_its_side else NOT_REPRODUCED
         if self.kind == "equal":
-            fails = low > self.margin or high < -self.margin
-        else:  # too small a difference to be one
-            fails = self.margin and not self.by and -self.margin < low and high < self.margin
-        return NOT_REPRODUCED if fails else UNDECIDED
+            return verdicts.decided(p < 0.05, low > self.margin or high < -self.margin)
+        is_none = self.margin and not self.by and -self.margin < low and high < self.margin
+        holds = p < 0.05 and (mean > 0) == (self.kind == "above")
+        return verdicts.decided(holds, p < 0.05 or is_none)
 
     @property
     def seeds_needed(self) -> int | None:
@@ -175,8 +174,7 @@ class Contrast:
         if n > 1 and np.ptp(self.differences) == 0:
             return f"{_signed(mean, _digits(mean)) if mean else 0}{unit.name} with every seed"
         digits = unit.digits or _digits(mean)
-        while digits < 6 and not (round(low, digits) and round(high, digits) and
-                                  round(low, digits) != round(high, digits)):  # fmt: skip
+        while n > 1 and digits < 6 and len({0.0, round(low, digits), round(high, digits)}) < 3:
             digits += 1
         mean, low, high = (_signed(value, digits) for value in (mean, low, high))
         return f"{mean}{unit.name}" + (f" ({low} to {high})" if n > 1 else "")

@@ -2,26 +2,17 @@
 which is a defensible choice of what a source leaves open, and of all together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import statistics
+from . import statistics, verdicts
 from .claims import shown
 from .measures import plain, select
 from .numbers import Published
 from .numbers import select as numbers_of
-from .verdicts import (
-    BEST_FIRST,
-    NO_READING,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    SAYS_LITTLE,
-    UNDECIDED,
-    any_holds,
-)  # fmt: skip
 
 NOTHING = "nothing"  # is assumed
 UNITS = {
@@ -60,12 +51,12 @@ def _answer(lines: pd.DataFrame) -> dict[str, Any]:
     """A number's row, of all its readings; one that is said of several members needs all of them.
     Where all readings fail, the nearest stands in the row."""
     by_reading = lines.groupby("assumed", sort=False)
-    worst = [part.loc[part["verdict"].map(BEST_FIRST).idxmax()] for _, part in by_reading]
-    place, verdict = any_holds([line["verdict"] for line in worst], worst[0]["assumed"] != NOTHING)
-    chosen = worst[place]
-    p = chosen["p"]
-    if verdict in {NOT_REPRODUCED, NO_READING}:
-        refuted = [line for line in worst if line["verdict"] == NOT_REPRODUCED]
+    worst = [part.loc[part["verdict"].map(verdicts.BEST_FIRST).idxmax()] for _, part in by_reading]
+    is_open = worst[0]["assumed"] != NOTHING
+    place, verdict = verdicts.any_holds([line["verdict"] for line in worst], is_open)
+    chosen, p = worst[place], worst[place]["p"]
+    if verdict in {verdicts.NOT_REPRODUCED, verdicts.NO_READING}:
+        refuted = [line for line in worst if line["verdict"] == verdicts.NOT_REPRODUCED]
         near = [line for line in refuted if not np.isnan(line["away"])]
         chosen = min(near, key=lambda line: abs(line["away"]), default=chosen)
         p = np.nanmax([line["p"] for line in worst])
@@ -103,9 +94,7 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         raise ValueError(f"{row.id}: no runs where {row.where}")
     choices = [tuple(map(plain, values)) for _, *values in chosen[apart].itertuples()]
     parts = [chosen[[one == other for other in choices]] for one in dict.fromkeys(choices)]
-    for number, (metric, part) in enumerate(
-        (metric, part) for metric in row.metric for part in parts
-    ):
+    for number, (metric, part) in enumerate(product(row.metric, parts)):
         if part["seed"].duplicated().any():
             recipes = part["recipe"].nunique()
             raise ValueError(f"{row.id}: ambiguous, {len(part)} runs of {recipes} recipes")
@@ -113,7 +102,7 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
         line |= {"quantity": row.quantity, "published": row.printed, **_judged(row, part, metric)}
         deviation = deviations(row.protocol, part)
         yield line | {
-            "verdict": NOT_RUN if deviation else line["verdict"],
+            "verdict": verdicts.NOT_RUN if deviation else line["verdict"],
             "assumed": _assumed(row, part, metric, is_first=number == 0),
             "protocol": deviation or "as published",
             "member": plain(part[row.each].iloc[0]) if row.each else "",
@@ -144,23 +133,17 @@ def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
     needed = statistics.seeds_needed(sd, tolerance) if n > 1 else None
     center = np.clip(mean, *published)
     surely = published[0] <= mean - half and mean + half <= published[1]
-    verdict = REPRODUCED if surely or half <= tolerance else UNDECIDED
-    if verdict == UNDECIDED and n > 1 and not needed:
-        verdict = SAYS_LITTLE
+    verdict = verdicts.decided(p >= 0.05 and (surely or half <= tolerance), p < 0.05)
+    if verdict == verdicts.UNDECIDED and n > 1 and not needed:
+        verdict = verdicts.SAYS_LITTLE
     return {
-        "measured": measured,
-        "n": n,
-        "SD": f"{sd:.{digits}f}" if n > 1 else "–",
+        "measured": measured, "n": n, "SD": f"{sd:.{digits}f}" if n > 1 else "–",
         "distance": f"{round(away, 1) + 0:+.1f}" if n > 1 else "–",
-        "verdict": NOT_REPRODUCED if p < 0.05 else verdict,
-        "p": p,
-        "away": away,
-        "new_run": (mean - half, mean + half),
+        "verdict": verdict, "p": p, "away": away, "new_run": (mean - half, mean + half),
         "equivalent": statistics.p_value(sample, center, tolerance) < 0.05,
         "as_extreme": float(np.mean(np.abs(sample - mean) >= abs(center - mean))),
-        "mean": mean,
-        "seeds needed": needed,
-    }
+        "mean": mean, "seeds needed": needed,
+    }  # fmt: skip
 
 
 def _judged_by_rank(row: Published, sample: np.ndarray, ends: np.ndarray) -> dict[str, Any]:
@@ -172,10 +155,9 @@ def _judged_by_rank(row: Published, sample: np.ndarray, ends: np.ndarray) -> dic
     what = f"at the end, {ends.max():g}" if row.ends else "undefined"
     return {
         "measured": f"{known}{censored.sum()} of {len(sample)} {what}", "n": len(sample),
-        "SD": "–", "distance": "–",
-        "verdict": REPRODUCED if every else NOT_REPRODUCED if p < 0.05 else UNDECIDED,
-        "p": p, "away": np.nan, "new_run": (np.nan, np.nan), "equivalent": False,
-        "as_extreme": np.nan, "mean": np.nan, "seeds needed": None,
+        "SD": "–", "distance": "–", "verdict": verdicts.decided(every, p < 0.05), "p": p,
+        "away": np.nan, "new_run": (np.nan, np.nan), "equivalent": False, "as_extreme": np.nan,
+        "mean": np.nan, "seeds needed": None,
     }  # fmt: skip
 
 
@@ -213,7 +195,7 @@ def facts(measured: Mapping[str, float | Sequence[float]]) -> pd.DataFrame:
         close = theirs.shape == ours.shape and all(abs(theirs - ours) <= row.rounding / 2)
         line = dict(id=row.id, report=row.report, condition=row.condition, published=row.printed)
         line["ours"] = ", ".join(f"{number:.10g}" for number in ours)
-        lines.append(line | {"verdict": REPRODUCED if close else NOT_REPRODUCED})
+        lines.append(line | {"verdict": verdicts.REPRODUCED if close else verdicts.NOT_REPRODUCED})
     frame = pd.DataFrame(lines)
     frame.attrs |= {"rows": "facts", "shown": ["id", "condition", "published", "ours", "verdict"]}
     return frame

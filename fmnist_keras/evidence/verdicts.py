@@ -18,6 +18,10 @@ SQUARES = dict(zip(WORDS, "🟦🟪⬜🟨🟧🟥⬛", strict=True))
 BEST_FIRST = (REPRODUCED, SAYS_LITTLE, UNDECIDED, NOT_REPRODUCED, NOT_RUN).index
 
 
+def decided(holds: bool, fails: bool) -> str:
+    return REPRODUCED if holds else NOT_REPRODUCED if fails else UNDECIDED
+
+
 def all_hold(verdicts: Sequence[str]) -> str:
     """The verdict of one reading that needs all of its parts: that of the worst."""
     return max(verdicts, key=BEST_FIRST)
