@@ -266,6 +266,17 @@ def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch, level
     assert "*validation accuracy, high − " in sentence(row)
 
 
+def test_several_comparisons_are_adjusted_and_the_one_that_decides_is_shown(monkeypatch):
+    near = np.add(LOW, 0.017 + 0.015 * np.array([-1, -0.5, 0, 0.5, 1]))  # p = .033
+    frames = results(low=LOW, like=LIKE_LOW, high=HIGH, near=near, also=near)
+    for of, verdict in {"near": "reproduced", "[near, also]": "undecided"}.items():
+        (row,) = decide(monkeypatch, frames, ABOVE.replace("high", of))
+        assert row["verdict"] == verdict
+    both = f"[{ABOVE.replace('high', 'like')}, {{measure: test_accuracy, of: low, above: high}}]"
+    (row,) = decide(monkeypatch, frames, both)
+    assert row["decisive"] == "test accuracy: low − high"  # the clearer one of those that fail
+
+
 @pytest.mark.parametrize(
     ("measure", "differences", "effect"),
     [("val_loss", [0.0, 0.0, 0.0], "0 of loss with every seed"),
@@ -278,6 +289,7 @@ def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch, level
      ("epochs_to(val_accuracy, 0.85)", [2.0], "+2.00 epochs"),
      ("highest_at(val_accuracy) - lowest_at(val_loss)", [2.0], "+2.00 epochs"),
      ("epochs_to(val_accuracy, 0.85) * updates_per_epoch", [2.0], "+2.00"),
+     ("-(1 - val_accuracy)", [0.02], "+2.00 points"), ("ratio(val_loss) ** 2", [2.0], "+2.00"),
      ("ratio(val_loss)", [2.0], "+2.00"), ("psnr", [2.0], "+2.00 dB"), ("gap", [2.0], "+2.00")],
 )  # fmt: skip
 def test_effects_say_what_they_are_counted_in_with_digits_that_mean_something(
@@ -303,9 +315,9 @@ def test_no_difference_is_a_point_of_accuracy_or_a_tenth_of_a_loss(
         decide(monkeypatch, frames, "{measure: epochs, of: a, equal: b}")
 
 
-def test_only_seeds_that_both_arms_have_are_pairs(monkeypatch):
-    (row,) = decide(monkeypatch, results(low=LOW, high=HIGH[:3]), ABOVE)
-    assert row["n"] == 3
+def test_a_claim_with_an_unknown_measure_says_so_in_a_line(monkeypatch):
+    with pytest.raises(ValueError, match=r"no measure .sharp -. of .*: invalid syntax"):
+        decide(monkeypatch, results(high=HIGH, low=LOW), ABOVE.replace("test_accuracy", "sharp - "))
 
 
 def test_readings_and_twins(monkeypatch):
@@ -321,6 +333,9 @@ def test_readings_and_twins(monkeypatch):
     assert verdicts("like", "high") == ["reproduced under another reading"]
     assert verdicts("like", "like") == ["not reproduced under any reading"]
     assert verdicts("like", "noisy") == ["undecided"]
+    text = ABOVE.replace("high", "like"), ABOVE.replace("high", "noisy")
+    (row,) = decide(monkeypatch, frames, "{{first: {}, second: {}}}".format(*text))
+    assert (row["verdict"], row["decisive"]) == ("undecided", "test accuracy: like − low")
     twin = yaml.safe_load("{measure: test_accuracy, of: like, above: low}")
     assert verdicts("high", "high", twin=twin) == ["reproduced", "not reproduced"]
 
@@ -333,9 +348,10 @@ def test_runs_off_the_protocol_decide_nothing(monkeypatch):
     assert row["verdict"] == "reproduced"
 
 
-def test_what_diverged_decides_nothing(monkeypatch):
-    (row,) = decide(monkeypatch, results(low=LOW, high=[*HIGH[:4], np.nan]), ABOVE)
-    assert (row["verdict"], row["effect"]) == ("undecided", "undefined in 1 of 5 seeds")
+def test_what_diverged_decides_nothing_and_only_seeds_of_both_arms_are_pairs(monkeypatch):
+    (row,) = decide(monkeypatch, results(low=LOW, high=[*HIGH[:3], np.nan]), ABOVE)
+    assert (row["verdict"], row["n"]) == ("undecided", 4)
+    assert row["effect"] == "undefined in 1 of 4 seeds"
 
 
 def test_an_undecided_claim_says_how_many_seeds_it_would_take(monkeypatch):

@@ -171,15 +171,11 @@ def test_a_row_of_the_table():
         ((0.821, np.nan, 0.821), "undecided"),
     ],
 )
-def test_verdicts(values, verdict):
+def test_verdicts(monkeypatch, values, verdict):
     row = answer(baseline(values=values))
     assert (row["verdict"], row["n"]) == (verdict, len(values))
-
-
-def test_nothing_left_open_means_not_reproduced(monkeypatch):
     changed(monkeypatch, open=())
-    row = answer(baseline(values=(0.850, 0.852, 0.851)))
-    assert (row["verdict"], row["assumed"]) == ("not reproduced", "nothing")
+    assert answer(baseline(values=values))["verdict"] == verdict.removesuffix(" under any reading")
 
 
 @pytest.mark.parametrize(
@@ -194,12 +190,6 @@ def test_the_tolerance_is_two_points_of_accuracy_or_a_share_of_a_loss(
         return answer(baseline(metric, (value - sd, value, value + sd)), name)["verdict"]
 
     assert (verdict(0.99 * tolerance), verdict(1.01 * tolerance)) == ("reproduced", "undecided")
-
-
-def test_an_undecided_number_says_how_many_seeds_would_decide():
-    n = answer(baseline(values=(0.812, 0.820, 0.828)))["seeds needed"]
-    assert stats.t.ppf(0.975, n - 1) * 0.008 * np.sqrt(1 + 1 / n) <= 0.02
-    assert stats.t.ppf(0.975, n - 2) * 0.008 * np.sqrt(1 + 1 / (n - 1)) > 0.02
 
 
 def mlp(metric, values, **fields):
@@ -344,12 +334,6 @@ def test_a_spread_that_is_small_by_luck_counts_as_the_least_one(least, sd):
     assert answer(by_luck, "K-T6.1-DropoutANN-acc")["SD"] == sd
 
 
-def test_points_are_hundredths():
-    runs = baseline("test_accuracy_lead", (0.024, 0.025, 0.026), batch_size=512, units=(128,))
-    row = answer(runs, "D-4-Adam-dtest")
-    assert (row["measured"][:4], row["verdict"]) == ("2.50", "reproduced")
-
-
 def test_a_learning_rate_is_compared_on_a_log_scale():
     runs = baseline("best_learning_rate", (0.5, 1.0, 2.0), epochs=5, rates="grid")
     row = answer(runs, "K-S3-bestlr")
@@ -357,8 +341,6 @@ def test_a_learning_rate_is_compared_on_a_log_scale():
     new = half * np.sqrt(1 + 1 / 12) * np.sqrt(4 / 3)  # the best of a grid: uniform within a step
     assert row["new_run"] == pytest.approx((-new, new))
     assert row["measured"] == f"1.0000 ×÷ {10 ** (half / np.sqrt(3)):.1f}"
-    near = runs.assign(best_learning_rate=(0.021, 0.022, 0.023))
-    assert answer(near, "K-S3-bestlr")["verdict"] != "not reproduced"
 
 
 def test_rows_are_picked_by_where_and_stand_in_order():

@@ -1,24 +1,5 @@
 """What the sources, and we, say about the runs, as data: ``claims/<notebook>.yaml`` has a row for
-each claim that the notebook decides, with the comparisons that decide it. They have these fields:
-
-says       the claim as a sentence; the words are ours, the sense is the source's
-kind       R: of a source's own results; T: from a textbook; X: of a cause, or untested;
-           cross: from putting sources side by side; ours: a finding of this study
-compare    what must hold for it, one comparison or several; or, where the source leaves something
-           open, reading -> comparisons, ours or the most likely one first
-twin       the same question put fairly, where the claim compares unequal things
-protocol   columns of runs that the source states: runs that leave them decide nothing
-answer     whether the box under the notebook's title says it
-
-A comparison has a measure (see measures.py), what a reader calls it (``called``), and how it
-stands, seed by seed; a list stands for all pairs of its members:
-
-of A, above B (below B)   A − B is above (below) ``by``, 0 unless given; B may be a number
-of A, equal B             A − B lies within ±margin; without ``of``: all pairs of the list
-varies                    not always the same of the list is highest
-
-An arm is the name of a condition, or recipe fields.
-"""
+each claim that the notebook decides. ``claims/README.md`` explains the fields."""
 
 import functools
 from pathlib import Path
@@ -89,7 +70,7 @@ Comparisons = Annotated[
 
 
 class Claim(Strict):
-    """One claim; the head of this module explains the fields."""
+    """One claim, with the comparisons that decide it."""
 
     id: Text
     says: Text

@@ -114,12 +114,13 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
 
 
 def _contrast(comparison: Comparison, results: Any, arm: Any, other: Any, kind: str) -> "Contrast":
-    measure, unit = comparison.measure, unit_of(comparison.measure)
+    measure = comparison.measure
     one = measured(results, arm, measure)
     two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
     one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
     if one.empty:
         raise ValueError(f"{measure}: no seed has both {described(arm)} and {described(other)}")
+    unit = unit_of(measure)
     usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
     margin = comparison.margin or usual
     if kind == "equal" and not margin:

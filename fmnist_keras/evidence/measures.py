@@ -1,8 +1,7 @@
 """What is measured of runs: a metric they ended with, something of their curves, or arithmetic of
 these. A measure is a Python expression such as ``train_accuracy - test_accuracy``, where a name is
-a column of runs and a call one of :data:`OF_CURVES`, for example ``at(val_loss, 10)``.
-
-``results`` is anything with the two frames, ``runs`` and ``curves``.
+a column of runs and a call one of :data:`OF_CURVES`, such as ``at(val_loss, 10)``; claims/README.md
+explains them. ``results`` is anything with the two frames, ``runs`` and ``curves``.
 """
 
 from collections import defaultdict
@@ -33,7 +32,11 @@ class Unit:
     def __mul__(self, _: Any) -> "Unit":
         return Unit(share=self.share)
 
-    __sub__, __rmul__, __truediv__ = __add__, __mul__, __mul__
+    def __neg__(self) -> "Unit":
+        return self
+
+    __radd__ = __sub__ = __rsub__ = __add__
+    __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __mul__
 
 
 UNITS = {
@@ -77,13 +80,6 @@ OF_CURVES = {
     "increases": lambda curve: curve.diff(axis=1).gt(0).sum(axis=1),
     "epochs_to": _epochs_to,
 }
-"""at(m, epoch), or at the last epoch of shorter runs · mean(m, first, last): over these epochs · \
-fluctuation(m), fluctuation(m, first): SD of the changes from epoch to epoch, of all or from the \
-first on · drop(m): first minus last · ratio(m): last by first · rise_from_best(m): last minus \
-lowest · lowest(m), lowest_at(m): its epoch; highest_at(m) likewise · late_change(m, epochs): over \
-the last so many · directness(m): change from first to last by the sum of all changes, 1 where it \
-never turns back · increases(m): epochs with a higher value than the one before · \
-epochs_to(m, level)."""
 UNITS_OF_CURVES = {
     **dict.fromkeys(OF_CURVES, lambda unit, *_: unit),
     **dict.fromkeys(["ratio", "directness", "increases"], lambda unit: unit * 1),
