@@ -1,0 +1,231 @@
+"""A function's identity follows all that decides what it computes, and nothing else."""
+
+import importlib.util
+import itertools
+import subprocess
+import sys
+import types
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from fmnist_keras.errors import RecipeError
+from fmnist_keras.identity import identity
+
+NUMBERS = itertools.count()
+
+EDITS = {  # a source that defines f, what is edited in it, and into what
+    "body": ("def f(x):\n    return x + 1", "+ 1", "+ 2"),
+    "number": ("W = 3\ndef f(): return W", "= 3", "= 4"),
+    "kind of number": ("W = 3\ndef f(): return W", "= 3", "= 3.0"),
+    "list": ("W = [32, 16]\ndef f(): return W", "16", "17"),
+    "nested list": ("W = [[32], [16]]\ndef f(): return W", "16", "17"),
+    "order of a dict": ("W = dict(a=1, b=2)\ndef f(): return W", "a=1, b=2", "b=2, a=1"),
+    "set": ("W = {'a', 'b', 'c'}\ndef f(): return W", "'c'", "'d'"),
+    "array": ("import numpy as np\nW = np.arange(3)\ndef f(): return W", "(3)", "(3.0)"),
+    "array of objects": (
+        "import numpy as np\nW = np.array([{}, 1], object)\ndef f(): return W", "1]", "2]",
+    ),
+    "numpy scalar": ("import numpy as np\nW = np.float32(1)\ndef f(): return W", "(1)", "(2)"),
+    "dtype": ("import numpy as np\nW = np.dtype('f4')\ndef f(): return W", "f4", "f8"),
+    "table": (
+        "import pandas as pd\nW = pd.DataFrame({'a': [1, 2]})\ndef f(): return W", "2]", "3]",
+    ),
+    "path": ("from pathlib import Path\nW = Path('a')\ndef f(): return W", "('a", "('b"),
+    "standard library's object": (
+        "from fractions import Fraction\nW = Fraction(1, 3)\ndef f(): return W", "3)", "4)",
+    ),
+    "range": ("W = range(3)\ndef f(): return W", "3", "4"),
+    "default": ("def f(x=1): return x", "=1", "=2"),
+    "value of a default": ("W = 3\ndef f(x=W): return x", "= 3", "= 4"),
+    "keyword default": ("W = 3\ndef f(*, x=W): return x", "= 3", "= 4"),
+    "comprehension": ("W = 3\ndef f(): return [W for _ in 'ab']", "= 3", "= 4"),
+    "nested function": ("W = 3\ndef f():\n    def g(): return W\n    return g", "= 3", "= 4"),
+    "inner lambda": ("W = 3\ndef f(): return lambda: W", "= 3", "= 4"),
+    "class inside": ("W = 3\ndef f():\n    class A:\n        w = W\n    return A", "= 3", "= 4"),
+    "closure": ("def g(w):\n    def f(): return w\n    return f\nf = g(3)", "(3)", "(4)"),
+    "helper": ("def g(): return 1\ndef f(): return g()", "1", "2"),
+    "helper's helper": ("def h(): return 1\ndef g(): return h()\ndef f(): g()", "1", "2"),
+    "dict of functions": ("G = {'g': lambda: 1}\ndef f(): return G['g']()", ": 1", ": 2"),
+    "set of functions": (
+        "def g(): return f\ndef h(): return 1\nG = {g, h}\ndef f(): return G", "1", "2",
+    ),
+    "recursion": ("def f(x): return f(x - 1) if x else 1", "- 1", "- 2"),
+    "mutual": ("def f(x): return x and g(x)\ndef g(x): return f(x - 1)", "- 1", "- 2"),
+    "one of two alike": (
+        "def g(w):\n    return lambda: w\nG = g(1), g(2)\ndef f(): return G", "g(2)", "g(1)",
+    ),
+    "lambda": ("f = lambda x: x + 1", "1", "2"),
+    "lambda in another": ("f = lambda x: max(x, key=lambda y: -y)", "-y", "+y"),
+    "method": ("class A:\n    def m(self): return 1\ndef f(): return A().m()", "1", "2"),
+    "class without methods": ("class A:\n    w = 1\ndef f(): return A.w", "1", "2"),
+    "base class": ("class B:\n    w = 1\nclass A(B): pass\ndef f(): return A.w", "1", "2"),
+    "super": (
+        "class B:\n    def m(self): return 1\nclass A(B):\n    def m(self): return super().m()\n"
+        "def f(): return A().m()", "1", "2",
+    ),
+    "static method": ("class A:\n    @staticmethod\n    def m(): return 1\ndef f(): A.m()", "1", "2"),
+    "class method": ("class A:\n    @classmethod\n    def m(c): return 1\nf = A.m", "1", "2"),
+    "property": ("class A:\n    @property\n    def m(self): return 1\ndef f(): A().m", "1", "2"),
+    "cached property": (
+        "from functools import cached_property\nclass A:\n    @cached_property\n"
+        "    def m(self): return 1\ndef f(): A().m", "1", "2",
+    ),
+    "slots": ("class A:\n    __slots__ = ('a',)\na = A()\na.a = 1\ndef f(): return a", "1", "2"),
+    "field of a dataclass": (
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int = 1\n"
+        "def f(): return A()", "1", "2",
+    ),
+    "order of fields": (
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int\n    v: int\n"
+        "def f(): return A(1, 2)", "w: int\n    v: int", "v: int\n    w: int",
+    ),
+    "dataclass instance": (
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    w: int\n"
+        "a = A(1)\ndef f(): return a", "(1)", "(2)",
+    ),
+    "method of a dataclass": (
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int\n"
+        "    def __call__(self): return 1\nf = A(1)", "return 1", "return 2",
+    ),
+    "named tuple": (
+        "from typing import NamedTuple\nclass A(NamedTuple):\n    w: int = 1\na = A()\n"
+        "def f(): return a", "= 1", "= 2",
+    ),
+    "enum": ("import enum\nclass A(enum.Enum):\n    w = 1\ndef f(): return A.w", "1", "2"),
+    "member of an enum": (
+        "import enum\nclass A(enum.Enum):\n    v = 1\n    w = 2\na = A.w\ndef f(): return a",
+        "a = A.w", "a = A.v",
+    ),
+    "method of an enum": (
+        "import enum\nclass A(enum.Enum):\n    w = 1\n    def __call__(self): return 5\n"
+        "def f(): return A.w()", "5", "6",
+    ),
+    "subclass of list": (
+        "class A(list):\n    pass\na = A([1])\ndef f(): return a", "1", "2",
+    ),
+    "abstract class": (
+        "import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): return 1\n"
+        "def f(): return A", "1", "2",
+    ),
+    "instance": (
+        "class A:\n    def __init__(self, w): self.w = w\na = A(1)\ndef f(): return a", "(1)", "(2)",
+    ),
+    "callable instance": (
+        "class A:\n    def __call__(self): return 1\nf = A()", "1", "2",
+    ),
+    "bound method": (
+        "class A:\n    def __init__(self, w): self.w = w\n    def m(self): return self.w\nf = A(1).m",
+        "(1)", "(2)",
+    ),
+    "partial": ("import functools\ndef g(w): return w\nf = functools.partial(g, 3)", "3", "4"),
+    "keyword of a partial": (
+        "import functools\ndef g(w): return w\nf = functools.partial(g, w=3)", "3", "4",
+    ),
+    "function of a partial": (
+        "import functools\ndef g(w): return w + 1\nf = functools.partial(g, w=3)", "+ 1", "+ 2",
+    ),
+    "cached function": (
+        "import functools\n@functools.lru_cache\ndef f(): return 1", "1", "2",
+    ),
+    "wrapped function": (
+        "import contextlib\n@contextlib.contextmanager\ndef f(): yield 1", "1", "2",
+    ),
+    "decorator": (
+        "def twice(g): return lambda: 2 * g()\n@twice\ndef f(): return 1", "2 *", "3 *",
+    ),
+    "option of a decorator": (
+        "import functools\nN = 3\n@functools.lru_cache(N)\ndef f(): return 1", "= 3", "= 4",
+    ),
+    "attribute": ("def f(): return f.w\nf.w = 1", "1", "2"),
+    "self-reference": ("W = [1]\nW.append(W)\ndef f(): return W", "1", "2"),
+    "layer": (
+        "from fmnist_keras.backend import keras\nclass A(keras.layers.Layer):\n"
+        "    def call(self, x): return x + 1\ndef f(): return [A()]", "+ 1", "+ 2",
+    ),
+    "keras' initializer": (
+        "from fmnist_keras.backend import keras\nI = keras.initializers.RandomNormal(stddev=0.1)\n"
+        "def f(): return I", "0.1", "0.2",
+    ),
+    "own initializer": (
+        "from fmnist_keras.backend import keras\nclass A(keras.initializers.Initializer):\n"
+        "    def __init__(self, w): self.w = w\ni = A(1)\ndef f(): return i", "(1)", "(2)",
+    ),
+    "function of keras": (
+        "from fmnist_keras.backend import keras\nA = keras.ops.relu\ndef f(): return A", "relu", "tanh",
+    ),
+    "graph function": (
+        "import tensorflow as tf\n@tf.function\ndef f(x): return x + 1", "+ 1", "+ 2",
+    ),
+    "scipy's function": (
+        "from scipy.special import expit as g\ndef f(): return g(1)", "expit", "gamma",
+    ),
+    "recipe": (
+        "from fmnist_keras.protocols import KERAS_STUDY\nR = KERAS_STUDY.but(epochs=5)\n"
+        "def f(): return R", "5", "6",
+    ),
+}  # fmt: skip
+SAME = {
+    "comment": ("def f():  # one\n    return 1", "one", "two"),
+    "docstring": ("def f():\n    'one'\n    return 1", "one", "two"),
+    "helper's docstring": ("def g():\n    'one'\ndef f(): g()", "one", "two"),
+    "docstring of a class": ("class A:\n    'one'\ndef f(): return A", "one", "two"),
+    "message": ("W = 1\ndef f():\n    raise ValueError(f'one {W}')", "W = 1", "W = 2"),
+    "place": ("def f(): return 1", "def", "# a line\n\n\ndef"),
+    "another global": ("V = 1\ndef f(): return 1", "V = 1", "V = 2"),
+    "global of a local name": ("v = object()\ndef f(v): return v", "v = object()\n", ""),
+    "attribute of a global name": ("v = 1\ndef f(x): return x.v", "v = 1", "v = 2"),
+    "order of a set": ("W = {'a', 'b'}\ndef f(): return W", "'a', 'b'", "'b', 'a'"),
+    "order of names": ("V = 1\nW = 2\ndef f(): return V, W", "V = 1\nW = 2", "W = 2\nV = 1"),
+    "order of methods": (
+        "class A:\n    a = 1\n    b = 2\ndef f(): return A", "a = 1\n    b = 2", "b = 2\n    a = 1",
+    ),
+    "name that nobody defines": ("def f(): return nowhere", "\n", "\n"),
+}  # fmt: skip
+
+
+def in_module(folder, *sources: str) -> types.ModuleType:
+    """A module of a name of its own, with these sources one after the other in its file."""
+    path = folder / f"m{next(NUMBERS)}.py"
+    path.write_text("\n".join(sources) + "\n")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    """What runs cells in a new IPython shell and gives its namespace."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    own = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def run(*cells: str) -> types.SimpleNamespace:
+        for cell in cells:
+            own.run_cell(cell).raise_error()
+        return types.SimpleNamespace(**own.user_ns)
+
+    return run
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_that_matters_changes_it(name, tmp_path, shell):
+    source, old, new = EDITS[name]
+    edited = source.replace(old, new)
+    assert edited != source
+    before, after = (identity(in_module(tmp_path, text).f) for text in (source, edited))
+    assert before != after
+    assert before == identity(in_module(tmp_path, "# moved", source).f)
+    cell, cell_edited = identity(shell(source).f), identity(shell(edited).f)
+    assert [cell, cell_edited] == [before, after]
+    assert identity(shell(source).f) == before
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_decides_nothing_changes_nothing(name, tmp_path, shell):
+    source, old, new = SAME[name]
+    first = identity(in_module(tmp_path, source).f)
+    assert identity(in_module(tmp_path, source.replace(old, new)).f) == first
+    assert identity(shell(source.replace(old, new)).f) == first
