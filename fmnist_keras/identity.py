@@ -33,6 +33,7 @@ from . import fingerprint
 from .errors import RecipeError
 
 STANDARD = Path(os.__file__).parent
+_distributions = functools.cache(metadata.packages_distributions)
 COVERED = {"keras", "numpy", "scipy", fingerprint.BACKEND}
 """Libraries whose versions the fingerprint has."""
 OURS = {"recipe", "registry"} | {re.split("[./]", path)[0] for path in fingerprint.CODE}
@@ -41,11 +42,11 @@ PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...)}
 READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 DERIVED = {
     "__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
-    "__dataclass_params__", "__replace__", "_abc_impl",
+    "__dataclass_params__", "__replace__", "__orig_bases__", "__slotnames__", "_abc_impl",
 }  # fmt: skip
 """Attributes of a class that decide nothing which others do not show."""
-GENERATED = {"<string>", collections.__file__}
-"""Where the methods come from that dataclasses and named tuples get."""
+FIELDS, GENERATED = {"__dataclass_fields__", "_fields"}, {"<string>", collections.__file__}
+"""What dataclasses and named tuples have, and where the methods come from that they get."""
 
 
 def identity(function: Callable | None) -> str:
@@ -79,7 +80,7 @@ def _describe(value: object, name: str, root: str, seen: dict) -> list:
         pairs = zip(value.items(), names, strict=True)
         return ["dict", *(_describe(pair, label, root, seen) for pair, label in pairs)]
     try:
-        parts = _parts(value)
+        parts = next(parts for kind, parts in PARTS.items() if isinstance(value, kind))(value)
     except RecipeError as error:
         raise RecipeError(f"{root}: uses {name}, {error}") from None
     except Exception:
@@ -87,7 +88,8 @@ def _describe(value: object, name: str, root: str, seen: dict) -> list:
             f"{root}: uses {name}, a {type(value).__name__} that cannot be identified; "
             "pass it as a number, string, list, function or class"
         ) from None
-    return [type(value).__name__, _describe(parts, name, root, seen)]
+    kind = "class" if isinstance(value, type) else type(value).__name__
+    return [kind, _describe(parts, name, root, seen)]
 
 
 def _library(module: str) -> str | None:
@@ -103,9 +105,6 @@ def _library(module: str) -> str | None:
         return " ".join([top, *map(metadata.version, known)])
     standard = not file or STANDARD in Path(file).parents
     return "Python" if standard and top in sys.stdlib_module_names else None
-
-
-_distributions = functools.cache(metadata.packages_distributions)
 
 
 def _in_library(value: object) -> list[str] | None:
@@ -125,74 +124,46 @@ def _in_library(value: object) -> list[str] | None:
     return library and [library, module, name]
 
 
-def _parts(value: object) -> object:
-    """What a value consists of. Raises an exception if that cannot be said."""
-    kind = type(value)
-    if kind is FunctionType:
-        return _function(value)
-    if isinstance(value, type):
-        return _class(value)
-    if isinstance(value, ModuleType):
-        return {name: vars(value)[name] for name in sorted(vars(value)) if name[:2] != "__"}
-    if kind is MethodType:
-        return value.__self__, value.__func__
-    if kind in (property, functools.cached_property):
-        return tuple(getattr(value, name, None) for name in ("fget", "fset", "fdel", "func"))
-    if kind is list:
-        return tuple(value)
-    if isinstance(value, enum.Enum):
-        return kind, value.name, value.value
-    if isinstance(value, PurePath | np.dtype):
-        return str(value)
-    if kind is np.ndarray or isinstance(value, np.generic):
-        content = value.tolist() if value.dtype.hasobject else value.tobytes()
-        return str(value.dtype), value.shape, content
-    if isinstance(value, pd.DataFrame | pd.Series | pd.Index):
-        frame = pd.DataFrame(value).reset_index()
-        hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-        return tuple(frame.columns), tuple(map(str, frame.dtypes)), hashes
-    return _instance(value)
-
-
-def _instance(value: object) -> object:
+def _instance(value: object) -> tuple:
     """Class and configuration of an object of a library's, or what pickle keeps of another one."""
     kind, library = type(value), _library(type(value).__module__)
 
-    def own(method: str) -> bool:
-        definer = next((base for base in kind.__mro__ if method in vars(base)), kind)
-        return _library(definer.__module__) in (None, "Python")
+    def users(method: Callable) -> bool:
+        return _library(getattr(method, "__module__", "builtins")) in (None, "Python")
 
+    if kind is list:
+        return tuple(value)
     if hasattr(kind, "model_dump"):  # a recipe
         return kind, value.model_dump()
-    if hasattr(kind, "get_config") and (library or own("get_config")):
+    if hasattr(kind, "get_config") and (library or users(kind.get_config)):
+        config = value.get_config()
         trained = getattr(value, "built", False) and getattr(value, "variables", ())
-        return kind, value.get_config() if not trained else value.weights_are_not_in_it
-    if library and hasattr(value, "__wrapped__"):
+        # Of code of the user's Keras notes the name alone.
+        if not trained and not re.search("'registered_name': '|'__lambda__'", repr(config)):
+            return kind, config
+    elif library and hasattr(value, "__wrapped__"):
         return kind, value.__wrapped__
-    if library not in (None, "Python") or not own("__reduce__"):
-        raise TypeError("unknown")
-    reduced = value.__reduce_ex__(4)
-    if isinstance(reduced, str):
-        return reduced
-    return *reduced[:3], *(items and tuple(items) for items in reduced[3:5])
+    elif library in (None, "Python") and users(kind.__reduce__):
+        reduced = value.__reduce_ex__(4)
+        if isinstance(reduced, tuple):
+            return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
+    raise TypeError("unknown")
 
 
 def _class(kind: type) -> tuple:
-    """Name, bases and attributes; what dataclasses and named tuples add follows from the others."""
+    """Name, bases, a metaclass of the user's, attributes but for derived ones, and members."""
     content = {name: vars(kind)[name] for name in sorted(vars(kind)) if name not in DERIVED}
-    if issubclass(kind, enum.Enum):
-        members = {name: member.value for name, member in kind.__members__.items()}
-        content = {
-            name: value
-            for name, value in content.items()
-            if getattr(value, "__module__", None) == kind.__module__ and name not in members
-        } | {"members": members}
-    if {"__dataclass_fields__", "_fields"} & content.keys():
-        for name, value in content.items():
-            code = getattr(inspect.unwrap(value), "__code__", None)
-            if name[0] == "_" and code and code.co_filename in GENERATED:
-                content[name] = "generated"
-    return kind.__name__, kind.__bases__, type(kind), content
+    annotations = content.pop("__annotations__", None) or None  # made empty when it is asked for
+    members = {name: member.value for name, member in getattr(kind, "__members__", {}).items()}
+    for name, value in [*content.items()]:
+        code = getattr(inspect.unwrap(value), "__code__", None)
+        if name[0] == "_" and code and code.co_filename in GENERATED and FIELDS & content.keys():
+            content[name] = "generated"
+        foreign = getattr(value, "__module__", None) != kind.__module__
+        if members and (name in members or (foreign and hasattr(enum.Flag, name))):
+            del content[name]
+    metaclass = None if _library(type(kind).__module__) else type(kind)
+    return kind.__name__, kind.__bases__, metaclass, annotations, content, members
 
 
 def _function(function: FunctionType) -> tuple:
@@ -245,39 +216,63 @@ def _nested(code: CodeType) -> list[CodeType]:
     return codes
 
 
-@functools.cache
-def _parsed(source: str, flags: int) -> tuple[list[ast.AST], set[CodeType]]:
-    """The functions and lambdas in a source, and all code that it compiles to."""
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
-    return nodes, set(_nested(compile(source, "", "exec", flags, dont_inherit=True)))
-
-
 def _tree(code: CodeType, outside: dict) -> ast.AST:
-    """The syntax tree of a function's code, without what decides nothing. Raises RecipeError if
-    there is none."""
+    """The syntax tree of a function, without what decides nothing. Raises RecipeError if there is
+    none."""
     linecache.checkcache(code.co_filename)
     source = "".join(linecache.getlines(code.co_filename, outside))
     if not source:
         raise RecipeError("a function without source; define it in a notebook cell or a module")
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | code.co_flags & __future__.annotations.compiler_flag
-    try:
-        nodes, codes = _parsed(source, flags)
-    except SyntaxError:
-        nodes, codes = [], set()
-    nodes = [node for node in nodes if _is_of(node, code)]
+    nodes = codes = ()
+    with contextlib.suppress(SyntaxError):
+        nodes = [node for node in ast.walk(ast.parse(source)) if _is_of(node, code)]
+        codes = _nested(compile(source, "", "exec", flags, dont_inherit=True))
     if not nodes or not (code in codes or "@pytest_ar" in code.co_names):  # pytest edits asserts
         raise RecipeError("whose source was edited since: reload its module or restart the kernel")
-    if len({ast.unparse(node) for node in nodes}) > 1:
+    if len(nodes) > 1:
         raise RecipeError("one of several lambdas in a line; give each a line of its own")
     return fingerprint._Arithmetic().visit(nodes[0])
 
 
 def _is_of(node: ast.AST, code: CodeType) -> bool:
-    """Whether a function's name, first line and arguments are those of the code."""
+    """Whether a node is a function with the name, first line and arguments of the code."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return False
     every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
     begins = [*getattr(node, "decorator_list", ()), node][0].lineno
-    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return (getattr(node, "name", "<lambda>"), begins) == (code.co_name, code.co_firstlineno) and (
-        tuple(argument.arg for argument in every) == arguments
-    )
+    number = code.co_argcount + code.co_kwonlyargcount
+    return (getattr(node, "name", "<lambda>"), begins, *(part.arg for part in every)) == (
+        code.co_name, code.co_firstlineno, *code.co_varnames[:number],
+    )  # fmt: skip
+
+
+def _array(array: np.ndarray | np.generic) -> tuple:
+    if type(array).__module__ != "numpy":
+        raise TypeError("a subclass")
+    content = array.tolist() if array.dtype.hasobject else array.tobytes()
+    return str(array.dtype), array.shape, content
+
+
+def _table(table: pd.DataFrame | pd.Series | pd.Index) -> tuple:
+    frame = pd.DataFrame(table).reset_index()
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return tuple(frame.columns), tuple(map(str, frame.dtypes)), hashes
+
+
+PARTS = {
+    FunctionType: _function,
+    type: _class,
+    ModuleType: lambda one: {
+        name: vars(one)[name] for name in sorted(vars(one)) if name[:2] != "__"
+    },
+    MethodType: lambda one: (one.__self__, one.__func__),
+    property: lambda one: (one.fget, one.fset, one.fdel),
+    functools.cached_property: lambda one: (one.func,),
+    enum.Enum: lambda one: (type(one), one.name, one.value),
+    PurePath | np.dtype: str,
+    np.ndarray | np.generic: _array,
+    pd.DataFrame | pd.Series | pd.Index: _table,
+    object: _instance,
+}
+"""What a value consists of, by the first class that it belongs to."""
