@@ -1,15 +1,11 @@
-"""The identity of a function of the user's: its name and a digest of all that decides what it
-computes, so that what is stored under it is found only while the function is the same.
-
-It covers the syntax trees of the function and of what it uses from notebook cells and from modules
-of the user's, and the values at the moment of the call. Things of a library count by name and
-version. Comments, docstrings, what is raised, names of files and numbers of lines do not count.
+"""The identity of a function of the user's: all that decides what it computes. That is the syntax
+trees and present values of what it uses from notebook cells and the user's own modules; things of a
+library count by name and version. Comments, docstrings, what is raised, files and lines do not.
 """
 
 import __future__
 
 import ast
-import collections
 import contextlib
 import dis
 import enum
@@ -18,11 +14,10 @@ import hashlib
 import inspect
 import json
 import linecache
-import os
-import re
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from itertools import repeat
 from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 
@@ -32,26 +27,24 @@ import pandas as pd
 from . import fingerprint
 from .errors import RecipeError
 
-STANDARD = Path(os.__file__).parent
+STANDARD = Path(ast.__file__).parent
 _distributions = functools.cache(metadata.packages_distributions)
-COVERED = {"keras", "numpy", "scipy", fingerprint.BACKEND}
-"""Libraries whose versions the fingerprint has."""
-OURS = {"recipe", "registry"} | {re.split("[./]", path)[0] for path in fingerprint.CODE}
+COVERED = {"keras", "numpy", "scipy", fingerprint.BACKEND}  # the fingerprint has their versions
+OURS = {"recipe", "registry"} | {Path(one).parts[0].split(".")[0] for one in fingerprint.CODE}
 """Modules of this package that count by name: the fingerprint has them, or they compute nothing."""
 PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...)}
 READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-DERIVED = {
+DERIVED = {  # attributes of a class that decide nothing which others do not show
     "__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
     "__dataclass_params__", "__replace__", "__orig_bases__", "__slotnames__", "_abc_impl",
 }  # fmt: skip
-"""Attributes of a class that decide nothing which others do not show."""
-FIELDS, GENERATED = {"__dataclass_fields__", "_fields"}, {"<string>", collections.__file__}
-"""What dataclasses and named tuples have, and where the methods come from that they get."""
+FIELDS = {"__dataclass_fields__", "_fields"}  # of dataclasses and named tuples
+GENERATED = {"<string>", str(STANDARD / "collections" / "__init__.py")}  # where their methods stand
 
 
 def identity(function: Callable | None) -> str:
-    """The function's name and twelve hex digits; "" for None. Raises RecipeError, in one line, if
-    it uses something that cannot be identified."""
+    """The function's name and twelve hex digits of what it computes; "" for None. Raises RecipeError
+    if it uses something that cannot be identified."""
     if function is None:
         return ""
     named = function.func if isinstance(function, functools.partial) else function
@@ -73,12 +66,10 @@ def _describe(value: object, name: str, root: str, seen: dict) -> list:
         return ["seen", str(seen[id(value)][0])]
     seen[id(value)] = len(seen), value
     if type(value) in (set, frozenset):  # without order: each element by itself
-        parts = (json.dumps(_describe(part, name, root, dict(seen))) for part in value)
-        return ["set", *sorted(parts)]
+        return ["set", *sorted(json.dumps(_describe(one, name, root, dict(seen))) for one in value)]
     if type(value) in (dict, MappingProxyType):
-        names = (key if isinstance(key, str) else name for key in value)
-        pairs = zip(value.items(), names, strict=True)
-        return ["dict", *(_describe(pair, label, root, seen) for pair, label in pairs)]
+        names = [key if isinstance(key, str) else name for key in value]
+        return ["dict", *map(_describe, value.items(), names, repeat(root), repeat(seen))]
     try:
         parts = next(parts for kind, parts in PARTS.items() if isinstance(value, kind))(value)
     except RecipeError as error:
@@ -93,8 +84,7 @@ def _describe(value: object, name: str, root: str, seen: dict) -> list:
 
 
 def _library(module: str) -> str | None:
-    """The library that a module belongs to, with its version unless the fingerprint has that; None
-    for notebooks and modules of the user's."""
+    """The library of a module, with a version unless covered; None for notebooks and the user's."""
     top, _, inner = module.partition(".")
     if top == "fmnist_keras":
         return top if inner.partition(".")[0] in OURS else None
@@ -120,30 +110,26 @@ def _in_library(value: object) -> list[str] | None:
     found = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
-    library = _library(module) if found is value else None
+    in_c = isinstance(value, type) and not value.__flags__ & 1 << 9  # some have another's name
+    library = _library(module) if found is value or in_c else None
     return library and [library, module, name]
 
 
 def _instance(value: object) -> tuple:
     """Class and configuration of an object of a library's, or what pickle keeps of another one."""
     kind, library = type(value), _library(type(value).__module__)
-
-    def users(method: Callable) -> bool:
-        return _library(getattr(method, "__module__", "builtins")) in (None, "Python")
-
-    if kind is list:
-        return tuple(value)
+    reducer = getattr(kind.__reduce__, "__module__", "builtins")
     if hasattr(kind, "model_dump"):  # a recipe
         return kind, value.model_dump()
-    if hasattr(kind, "get_config") and (library or users(kind.get_config)):
+    if hasattr(kind, "get_config") and (library or not _library(kind.get_config.__module__)):
         config = value.get_config()
         trained = getattr(value, "built", False) and getattr(value, "variables", ())
-        # Of code of the user's Keras notes the name alone.
-        if not trained and not re.search("'registered_name': '|'__lambda__'", repr(config)):
+        by_name = "'registered_name': '" in repr(config) or "'__lambda__'" in repr(config)
+        if not (trained or by_name):  # code of the user's, of which Keras notes no more
             return kind, config
     elif library and hasattr(value, "__wrapped__"):
         return kind, value.__wrapped__
-    elif library in (None, "Python") and users(kind.__reduce__):
+    elif {library, _library(reducer)} <= {None, "Python"}:
         reduced = value.__reduce_ex__(4)
         if isinstance(reduced, tuple):
             return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
@@ -174,18 +160,16 @@ def _function(function: FunctionType) -> tuple:
     names |= {part.name.partition(".")[0] for part in ast.walk(tree) if isinstance(part, ast.alias)}
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     used = {name: cell.cell_contents for name, cell in cells if name in names}
-    around = [part for one in getattr(tree, "decorator_list", ()) for part in ast.walk(one)]
-    options = {part.id for part in around if isinstance(part, ast.Name)} & outside.keys()
-    used |= {name: outside[name] for name in sorted(options) if type(outside[name]) in PLAIN}
+    for part in [part for one in getattr(tree, "decorator_list", ()) for part in ast.walk(one)]:
+        if isinstance(part, ast.Name) and type(outside.get(part.id, ast)) in PLAIN:
+            used[part.id] = outside[part.id]
     read = _read(code, outside)
     used |= {name: read[name] for name in sorted(read) if name.partition(".")[0] in names}
-    defaults = function.__defaults__, function.__kwdefaults__
-    return ast.unparse(tree), *defaults, vars(function), used
+    return ast.unparse(tree), function.__defaults__, function.__kwdefaults__, vars(function), used
 
 
 def _read(code: CodeType, outside: dict) -> dict[str, object]:
-    """The global names that code reads or imports, and their values; of a module of the user's what
-    is read of it, as "module.name"."""
+    """Global names that code reads or imports, with values; "module.name" of the user's modules."""
     found = {}
     for inner in _nested(code):
         steps = [step for step in dis.get_instructions(inner) if step.opname != "EXTENDED_ARG"]
@@ -217,16 +201,16 @@ def _nested(code: CodeType) -> list[CodeType]:
 
 
 def _tree(code: CodeType, outside: dict) -> ast.AST:
-    """The syntax tree of a function, without what decides nothing. Raises RecipeError if there is
-    none."""
+    """A function's syntax tree, without what decides nothing; RecipeError if there is none."""
     linecache.checkcache(code.co_filename)
     source = "".join(linecache.getlines(code.co_filename, outside))
     if not source:
         raise RecipeError("a function without source; define it in a notebook cell or a module")
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | code.co_flags & __future__.annotations.compiler_flag
-    nodes = codes = ()
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    key, nodes, codes = (code.co_name, code.co_firstlineno, arguments), (), ()
     with contextlib.suppress(SyntaxError):
-        nodes = [node for node in ast.walk(ast.parse(source)) if _is_of(node, code)]
+        nodes = [node for node in ast.walk(ast.parse(source)) if _key(node) == key]
         codes = _nested(compile(source, "", "exec", flags, dont_inherit=True))
     if not nodes or not (code in codes or "@pytest_ar" in code.co_names):  # pytest edits asserts
         raise RecipeError("whose source was edited since: reload its module or restart the kernel")
@@ -235,44 +219,33 @@ def _tree(code: CodeType, outside: dict) -> ast.AST:
     return fingerprint._Arithmetic().visit(nodes[0])
 
 
-def _is_of(node: ast.AST, code: CodeType) -> bool:
-    """Whether a node is a function with the name, first line and arguments of the code."""
+def _key(node: ast.AST) -> tuple[str, int, tuple] | None:
+    """Name, first line and arguments of a function."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return False
-    every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-    begins = [*getattr(node, "decorator_list", ()), node][0].lineno
-    number = code.co_argcount + code.co_kwonlyargcount
-    return (getattr(node, "name", "<lambda>"), begins, *(part.arg for part in every)) == (
-        code.co_name, code.co_firstlineno, *code.co_varnames[:number],
-    )  # fmt: skip
+        return None
+    first = [*getattr(node, "decorator_list", ()), node][0]
+    arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    return getattr(node, "name", "<lambda>"), first.lineno, tuple(one.arg for one in arguments)
 
 
 def _array(array: np.ndarray | np.generic) -> tuple:
     if type(array).__module__ != "numpy":
-        raise TypeError("a subclass")
+        raise TypeError("a masked array, or another subclass")
     content = array.tolist() if array.dtype.hasobject else array.tobytes()
     return str(array.dtype), array.shape, content
 
 
-def _table(table: pd.DataFrame | pd.Series | pd.Index) -> tuple:
-    frame = pd.DataFrame(table).reset_index()
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return tuple(frame.columns), tuple(map(str, frame.dtypes)), hashes
-
-
-PARTS = {
+PARTS = {  # what a value consists of, by the first class that it belongs to
     FunctionType: _function,
     type: _class,
-    ModuleType: lambda one: {
-        name: vars(one)[name] for name in sorted(vars(one)) if name[:2] != "__"
-    },
+    ModuleType: lambda one: {key: vars(one)[key] for key in sorted(vars(one)) if key[:2] != "__"},
+    list: lambda one: tuple(one) if type(one) is list else _instance(one),
     MethodType: lambda one: (one.__self__, one.__func__),
     property: lambda one: (one.fget, one.fset, one.fdel),
     functools.cached_property: lambda one: (one.func,),
     enum.Enum: lambda one: (type(one), one.name, one.value),
     PurePath | np.dtype: str,
     np.ndarray | np.generic: _array,
-    pd.DataFrame | pd.Series | pd.Index: _table,
+    pd.DataFrame | pd.Series | pd.Index: lambda one: np.asarray(pd.DataFrame(one).to_records()),
     object: _instance,
 }
-"""What a value consists of, by the first class that it belongs to."""

@@ -65,7 +65,7 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "class B:\n    def m(self): return 1\nclass A(B):\n    def m(self): return super().m()\n"
         "def f(): return A().m()", "1", "2",
     ),
-    "static method": ("class A:\n    @staticmethod\n    def m(): return 1\ndef f(): A.m()", "1", "2"),
+    "static method": ("class A:\n    @staticmethod\n    def m(): return 1\nf = A().m", "1", "2"),
     "class method": ("class A:\n    @classmethod\n    def m(c): return 1\nf = A.m", "1", "2"),
     "property": ("class A:\n    @property\n    def m(self): return 1\ndef f(): A().m", "1", "2"),
     "cached property": (
@@ -110,13 +110,13 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "def f(): return A", "1", "2",
     ),
     "instance": (
-        "class A:\n    def __init__(self, w): self.w = w\na = A(1)\ndef f(): return a", "(1)", "(2)",
+        "class A:\n    def __init__(self, w): self.w = w\na = A(3)\ndef f(): return a", "3", "4",
     ),
     "callable instance": (
         "class A:\n    def __call__(self): return 1\nf = A()", "1", "2",
     ),
     "bound method": (
-        "class A:\n    def __init__(self, w): self.w = w\n    def m(self): return self.w\nf = A(1).m",
+        "class A:\n    def __init__(self, w): self.w = w\n    def m(self): self.w\nf = A(1).m",
         "(1)", "(2)",
     ),
     "partial": ("import functools\ndef g(w): return w\nf = functools.partial(g, 3)", "3", "4"),
@@ -153,7 +153,7 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "    def __init__(self, w): self.w = w\ni = A(1)\ndef f(): return i", "(1)", "(2)",
     ),
     "function of keras": (
-        "from fmnist_keras.backend import keras\nA = keras.ops.relu\ndef f(): return A", "relu", "tanh",
+        "from fmnist_keras.backend import keras\nA = keras.ops.relu\ndef f(): A", "relu", "tanh",
     ),
     "graph function": (
         "import tensorflow as tf\n@tf.function\ndef f(x): return x + 1", "+ 1", "+ 2",
@@ -229,3 +229,124 @@ def test_what_decides_nothing_changes_nothing(name, tmp_path, shell):
     first = identity(in_module(tmp_path, source).f)
     assert identity(in_module(tmp_path, source.replace(old, new)).f) == first
     assert identity(shell(source.replace(old, new)).f) == first
+
+
+HELPED = {  # how f uses the module helpers, whose width is edited, or the width in its function g
+    "attribute": "import helpers\ndef f(): return helpers.width",
+    "function": "import helpers\ndef f(): return helpers.g()",
+    "function by name": "from helpers import g\ndef f(): return g()",
+    "another name": "import helpers as h\ndef f(): return h.g()",
+    "import inside": "def f():\n    from helpers import g as h\n    return h()",
+    "module inside": "def f():\n    import helpers\n    return helpers.g()",
+    "module as a value": "import helpers\ndef f(): return getattr(helpers, 'width')",
+    "module in a package": "import package.inner\ndef f(): return package.inner.g()",
+    "relative import": "from package import h\ndef f(): return h()",
+}
+
+
+@pytest.mark.parametrize("name", HELPED)
+def test_helpers_of_ones_own_are_followed(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def with_width(width: int) -> str:
+        text = f"import math\nwidth = {width}\ndef g(): return math.sqrt(width)\n"
+        (tmp_path / "package").mkdir(exist_ok=True)
+        for file in ("helpers.py", "package/inner.py"):
+            (tmp_path / file).write_text(text)
+        inside = "def h():\n    from .inner import g\n    return g()\n"
+        (tmp_path / "package/__init__.py").write_text(inside)
+        for module in ("helpers", "package", "package.inner"):
+            sys.modules.pop(module, None)
+        importlib.invalidate_caches()
+        return identity(in_module(tmp_path, HELPED[name]).f)
+
+    first = with_width(32)
+    assert with_width(64) != first
+    assert with_width(32) == first
+
+
+def test_an_edited_cell_or_class_counts_from_its_run_on(shell):
+    shell("class A:\n    w = 1\n    def m(self): return W", "W = [3]", "def f(): return A().m()")
+    first = identity(shell().f)
+    assert identity(shell("%time W = [3]").f) == first
+    assert identity(shell("W.append(4)").f) != first
+    assert identity(shell("W = [3]", "class A:\n    w = 2\n    def m(self): return W").f) != first
+    assert identity(shell("class A:\n    w = 1\n    def m(self): return W").f) == first
+    assert identity(shell("A.w = 2").f) != first
+
+
+def test_a_function_edited_in_its_file_is_refused_until_it_is_loaded(tmp_path):
+    module = in_module(tmp_path, "def f(): return 1")
+    path = tmp_path / f"{module.__name__}.py"
+    for text in ("def f(): return 2\n", "\ndef f(): return 1\n", "def f(:\n", ""):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=r"^f: uses f, .*(edited since|without source)"):
+            identity(module.f)
+
+
+REFUSED = {
+    "import threading\nL = threading.Lock()\ndef f(): return L": "uses L, a lock that cannot be",
+    "import numpy as np\nR = np.random.default_rng(0)\ndef f(): return R": "R, a Generator that",
+    "import numpy as np\nW = np.ma.masked_equal([1], 1)\ndef f(): return W": "W, a MaskedArray",
+    "import numpy as np\nG = np.frompyfunc(lambda x: x, 1, 1)\ndef f(): return G": "G, a ufunc",
+    "class A: pass\na = A()\na.t = (i for i in 'ab')\ndef f(): return a": "uses t, a generator",
+    "def f(g=[lambda: 1, lambda: 2][0]): return g": "one of several lambdas in a line",
+    "exec('def g(): return 1')\ndef f(): return g()": "uses g, a function without source; define",
+    "from fmnist_keras.backend import keras\nD = keras.layers.Dense(2)\nD.build((1, 1))\n"
+    "def f(): return D": "uses D, a Dense that cannot be identified; pass it as a number, string,",
+    "from fmnist_keras.backend import keras\ndef act(x): return x\n"
+    "D = keras.layers.Activation(act)\ndef f(): return D": "uses D, a Activation that cannot be",
+    "from fmnist_keras.backend import keras\nclass A(keras.losses.Loss): pass\na = A()\na.w = 1\n"
+    "def f(): return a": "uses a, a A that",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", REFUSED)
+def test_what_cannot_be_identified_is_refused_in_one_line(source, tmp_path):
+    with pytest.raises(RecipeError, match=f"^f: .*{REFUSED[source]}") as raised:
+        identity(in_module(tmp_path, source).f)
+    assert "\n" not in str(raised.value)
+
+
+def test_asking_and_using_change_nothing(tmp_path):
+    source = "class A:\n    w: int\n    def __init__(self): self.w = 1\na = A()\n"
+    source += "import functools\n@functools.lru_cache\ndef g(): return A().w\n"
+    module = in_module(tmp_path, source + "def f(): return A, g()\ndef other(): return a")
+    first = identity(module.f)
+    identity(module.other)
+    module.f()
+    assert module.A.__annotations__
+    assert identity(module.f) == first
+
+
+def test_libraries_count_by_version(tmp_path, monkeypatch):
+    covered = in_module(tmp_path, "import numpy as np\ndef f(): return np.ones(1)").f
+    other = in_module(tmp_path, "import pandas as pd\ndef f(): return pd.Series([1])").f
+    before = identity(covered), identity(other)
+    monkeypatch.setattr("fmnist_keras.identity.metadata.version", lambda name: "0.0")
+    assert identity(covered) == before[0]
+    assert identity(other) != before[1]
+
+
+def test_another_process_finds_the_same(tmp_path):
+    names = [name for name in (*EDITS, *SAME) if "keras" not in (EDITS | SAME)[name][0]]
+    modules = [in_module(tmp_path, (EDITS | SAME)[name][0]) for name in names]
+    lines = "\n".join(
+        f"import {module.__name__}; print(identity({module.__name__}.f))" for module in modules
+    )
+    code = f"import sys\nsys.path.append({str(tmp_path)!r})\n"
+    code += f"from fmnist_keras.identity import identity\n{lines}"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [identity(module.f) for module in modules]
+
+
+def test_names():
+    assert identity(None) == ""
+    assert identity(lambda: 1).startswith("lambda-")
+
+    def checked(x):
+        assert x  # pytest rewrites it
+
+    assert identity(checked).startswith("checked-")
+    assert identity(len) != identity(max)
