@@ -43,8 +43,7 @@ GENERATED = {"<string>", str(STANDARD / "collections" / "__init__.py")}  # where
 
 
 def identity(function: Callable | None) -> str:
-    """The function's name and twelve hex digits of what it computes; "" for None. Raises RecipeError
-    if it uses something that cannot be identified."""
+    """Its name and twelve hex digits, "" for None. RecipeError for what cannot be identified."""
     if function is None:
         return ""
     named = function.func if isinstance(function, functools.partial) else function

@@ -28,6 +28,9 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "import numpy as np\nW = np.array([{}, 1], object)\ndef f(): return W", "1]", "2]",
     ),
     "numpy scalar": ("import numpy as np\nW = np.float32(1)\ndef f(): return W", "(1)", "(2)"),
+    "kind of array": (
+        "import numpy as np\nW = np.zeros(2, 'f4')\ndef f(): return W", "2, 'f4'", "1, 'f8'",
+    ),
     "dtype": ("import numpy as np\nW = np.dtype('f4')\ndef f(): return W", "f4", "f8"),
     "table": (
         "import pandas as pd\nW = pd.DataFrame({'a': [1, 2]})\ndef f(): return W", "2]", "3]",
@@ -310,13 +313,13 @@ def test_what_cannot_be_identified_is_refused_in_one_line(source, tmp_path):
 
 
 def test_asking_and_using_change_nothing(tmp_path):
-    source = "class A:\n    w: int\n    def __init__(self): self.w = 1\na = A()\n"
+    source = "class A:\n    def __init__(self): self.w = 1\na = A()\n"
     source += "import functools\n@functools.lru_cache\ndef g(): return A().w\n"
     module = in_module(tmp_path, source + "def f(): return A, g()\ndef other(): return a")
     first = identity(module.f)
     identity(module.other)
     module.f()
-    assert module.A.__annotations__
+    assert module.A.__annotations__ == {}
     assert identity(module.f) == first
 
 
