@@ -20,7 +20,6 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
     "number": ("W = 3\ndef f(): return W", "= 3", "= 4"),
     "kind of number": ("W = 3\ndef f(): return W", "= 3", "= 3.0"),
     "list": ("W = [32, 16]\ndef f(): return W", "16", "17"),
-    "nested list": ("W = [[32], [16]]\ndef f(): return W", "16", "17"),
     "order of a dict": ("W = dict(a=1, b=2)\ndef f(): return W", "a=1, b=2", "b=2, a=1"),
     "set": ("W = {'a', 'b', 'c'}\ndef f(): return W", "'c'", "'d'"),
     "array": ("import numpy as np\nW = np.arange(3)\ndef f(): return W", "(3)", "(3.0)"),
@@ -49,7 +48,6 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
     "class inside": ("W = 3\ndef f():\n    class A:\n        w = W\n    return A", "= 3", "= 4"),
     "closure": ("def g(w):\n    def f(): return w\n    return f\nf = g(3)", "(3)", "(4)"),
     "helper": ("def g(): return 1\ndef f(): return g()", "1", "2"),
-    "helper's helper": ("def h(): return 1\ndef g(): return h()\ndef f(): g()", "1", "2"),
     "dict of functions": ("G = {'g': lambda: 1}\ndef f(): return G['g']()", ": 1", ": 2"),
     "set of functions": (
         "def g(): return f\ndef h(): return 1\nG = {g, h}\ndef f(): return G", "1", "2",
@@ -69,7 +67,6 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "def f(): return A().m()", "1", "2",
     ),
     "static method": ("class A:\n    @staticmethod\n    def m(): return 1\nf = A().m", "1", "2"),
-    "class method": ("class A:\n    @classmethod\n    def m(c): return 1\nf = A.m", "1", "2"),
     "property": ("class A:\n    @property\n    def m(self): return 1\ndef f(): A().m", "1", "2"),
     "cached property": (
         "from functools import cached_property\nclass A:\n    @cached_property\n"
@@ -142,7 +139,9 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "import functools\nN = 3\n@functools.lru_cache(N)\ndef f(): return 1", "= 3", "= 4",
     ),
     "attribute": ("def f(): return f.w\nf.w = 1", "1", "2"),
-    "self-reference": ("W = [1]\nW.append(W)\ndef f(): return W", "1", "2"),
+    "circle": (
+        "V = []\nW = [V]\nV.append(W)\ndef f(): return V", "W = [V]", "W = []\nW.append(W)",
+    ),
     "layer": (
         "from fmnist_keras.backend import keras\nclass A(keras.layers.Layer):\n"
         "    def call(self, x): return x + 1\ndef f(): return [A()]", "+ 1", "+ 2",
