@@ -28,6 +28,7 @@ from . import fingerprint
 from .checks import Counts, Trials, check, check_seeds
 from .conditions import OfFunction
 from .errors import RecipeError, StorageError
+from .identity import identity
 from .recipe import Recipe
 from .runs import Results, run
 from .settings import option, results_folder
@@ -162,7 +163,7 @@ class _Task:
             "sampler": self.sampler,
             "rungs": self.rungs,
             "space": {name: repr(distribution) for name, distribution in self.space.items()},
-            "value": fingerprint.of_function(self.value),
+            "value": identity(self.value),
             "fingerprint": fingerprint.CURRENT,
         }
 
