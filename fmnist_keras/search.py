@@ -116,6 +116,7 @@ def search(
     task = _Task(base, seeds, sampler, value, train, rungs, space)
     task.check_space()
     mirror, results = _Copy(task), None
+    pruner = copy.deepcopy(pruner)  # some learn from their trials, and would act otherwise again
     study = optuna.create_study(study_name=task.name, direction="maximize", pruner=pruner)
     for _ in range(trials):
         runs = task.next_trial(study)

@@ -244,13 +244,13 @@ def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(train
      (optuna.pruners.HyperbandPruner(), [1, 3])],
 )  # fmt: skip
 def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, rungs):
-    log = str(tmp_path / "log")
+    log = tmp_path / "log"
 
     def grow(seed, folder, rate, epochs):
         path = folder / "epoch"
         start = int(path.read_text()) if path.exists() else 0
         path.write_text(str(epochs))
-        with open(log, "a") as file:
+        with log.open("a") as file:
             print(json.dumps([rate, start, epochs]), file=file)
         return {"val_accuracy": rate * epochs / 9}
 
@@ -260,14 +260,14 @@ def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, run
     pruned = table[table["state"] == "pruned"]
     assert 0 < len(pruned) < 12
     assert found.best == {"epochs": 9, "rate": pytest.approx(table["rate"].max())}
-    trained = [json.loads(line) for line in open(log)]
+    trained = [json.loads(line) for line in log.read_text().splitlines()]
     for rate, part in itertools.groupby(trained, key=lambda each: each[0]):
         steps = [(start, end) for _, start, end in part]
         ends = [0, *rungs, 9][: len(steps) + 1]
         assert steps == list(itertools.pairwise(ends)), f"{rate}: goes on, never begins again"
     assert list((results_folder / "checkpoints").iterdir()) == []
     assert_frame_equal(search({"epochs": 9}, 12, [0], **options).trials(), table)
-    assert len(list(open(log))) == len(trained), "nothing is trained again"
+    assert len(log.read_text().splitlines()) == len(trained), "nothing is trained again"
     assert [trial.state.name.lower() for trial in stored(results_folder)] == list(table["state"])
 
 
