@@ -55,9 +55,7 @@ def claims(results: Results, *sources: str) -> None:
 
 
 def end(
-    results: Results | None,
-    *runs: pd.DataFrame,
-    provenance: Sequence[pd.DataFrame] = (),
+    results: Results | None, *runs: pd.DataFrame, provenance: Sequence[pd.DataFrame] = ()
 ) -> None:
     """End the chapter: show its findings and the effects behind all its claims, put the answer into
     its place, say how the runs came to be, and print how many numbers are as expected.
@@ -104,14 +102,14 @@ def explore(draw: Callable, **choices: list) -> None:
         return
     from ipywidgets import SelectionSlider, interact
 
-    arguments = inspect.signature(draw).parameters
-    sliders = {
-        name: SelectionSlider(
-            options=values, value=arguments[name].default, continuous_update=False
-        )
-        for name, values in choices.items()
-    }
-    interact(draw, **sliders)
+    begins = {name: inspect.signature(draw).parameters[name].default for name in choices}
+    interact(
+        draw,
+        **{
+            name: SelectionSlider(options=values, value=begins[name], continuous_update=False)
+            for name, values in choices.items()
+        },
+    )
 
 
 def tables(notebook: Path) -> list[dict]:

@@ -103,7 +103,7 @@ def parameters(profile: str, study: str) -> dict:
     import yaml
 
     from fmnist_keras.errors import RecipeError
-    from fmnist_keras.notebook.parameters import check_parameters
+    from fmnist_keras.parameters import check_parameters
 
     name = path.relative_to(ROOT)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fmnist_keras.chapter import collect
 from fmnist_keras.evidence import published, sentence
 from fmnist_keras.evidence.verdicts import (
     NO_READING,
@@ -22,7 +23,7 @@ from fmnist_keras.evidence.verdicts import (
     REPRODUCED,
     WORDS,
 )
-from fmnist_keras.notebook.tables import ROOT, collect
+from fmnist_keras.settings import ROOT
 from scripts.chapters import card, image
 
 FINDINGS = ("D-C20", "K-C05", "K-C22 fair", "M-C15 fair", "M-C36")

@@ -22,8 +22,9 @@ from sphinx.cmd.build import build_main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fmnist_keras.chapter import MIME, collect
 from fmnist_keras.figures.style import VERDICTS
-from fmnist_keras.notebook.tables import MIME, ROOT, collect
+from fmnist_keras.settings import ROOT
 from scripts.chapters import answer, card, described, image
 from scripts.readme import (
     FIGURE_CELL,

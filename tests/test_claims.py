@@ -13,7 +13,6 @@ import yaml
 from fmnist_keras.evidence import contrasts, decisions, measures, sentence
 from fmnist_keras.evidence.claims import Claim, claims
 from fmnist_keras.evidence.contrasts import Contrast
-from fmnist_keras.notebook.parameters import NOTEBOOKS
 
 SEEDS = range(5)
 
@@ -83,28 +82,6 @@ def test_claims_have_ids_of_the_ledger_once():
             assert 1 <= int(number) <= LEDGER[source], claim.id
             assert (claim.kind == "cross") == (source == "X"), claim.id
         assert claim.says.endswith("."), claim.id
-
-
-def test_claims_are_decided_in_the_notebook_that_their_file_names():
-    import nbformat
-
-    for path in NOTEBOOKS.glob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-        code = "\n".join(line for line in code.splitlines() if not line.startswith("%"))
-        calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-        answers = [node for node in calls if ast.unparse(node.func) == "notebook.answer"]
-        decided = []
-        for node in calls:
-            if ast.unparse(node.func) == "evidence.decide":
-                notebook, *sources = [ast.literal_eval(argument) for argument in node.args[1:]]
-                assert notebook == path.stem
-                decided += sources  # all of them at once are for the answer
-        there = claims().get(path.stem, {}).values()
-        assert len(answers) == bool(there), path.stem
-        assert any(claim.answer for claim in there) or not there, path.stem
-        assert set(decided) == {claim.source for claim in there}, path.stem
-        assert len(decided) == len(set(decided)) or not there, path.stem
 
 
 @pytest.mark.parametrize(
@@ -354,26 +331,6 @@ def _outcome(comparison, differences):
     kind = "above" if "above" in comparison else "equal"
     contrast = Contrast("accuracy", "", kind, np.asarray(differences), comparison["margin"])
     return contrast.outcome(contrast.p)
-
-
-def test_the_answer_fills_the_box_under_the_title(monkeypatch):
-    from fmnist_keras.notebook import tables
-
-    shown = []
-    monkeypatch.setattr(
-        tables, "display", lambda data, **options: shown.append((data["text/markdown"], options))
-    )
-    frames = results(A=[0.8, 0.81, 0.82], B=[0.7, 0.71, 0.73])
-    text = "{measure: accuracy, of: A, above: B}"
-    said = pd.DataFrame(decide(monkeypatch, frames, text, answer=True))
-    silent = pd.DataFrame(decide(monkeypatch, frames, text.replace("above", "below")))
-    tables.answer_box()
-    tables.answer(said, silent)
-    (_, empty), (box, filled) = shown
-    assert filled == {**empty, "update": True}  # it fills what stands under the title already
-    assert box.count("A is better.") == 1
-    assert "A is better. *accuracy, A − B: +9.67 points" in box
-    assert "🟦 1 reproduced · 🟥 1 not reproduced" in box
 
 
 @pytest.mark.parametrize(

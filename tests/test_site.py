@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from fmnist_keras.notebook.tables import ROOT
+from fmnist_keras.settings import ROOT
 from scripts.readme import numbers_once, own_claims
 
 PROFILE = "paper"  # what make site shows
