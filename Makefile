@@ -1,134 +1,105 @@
 # make help lists what there is. PROFILE=paper runs the published protocols in full, and is what
-# README and the site show; STORAGE=<Optuna storage URL> keeps the runs in a database that several
-# machines may share.
+# README and the site show. REUSE=1 keeps finished runs of older code. STORAGE=<Optuna URL> keeps
+# searches in a database. SCHEDULER=tcp://host:8786 sends runs to the workers of a Dask scheduler.
 PROFILE ?= $(if $(filter-out site readme archive,$(or $(MAKECMDGOALS),help)),quick,paper)
-STORAGE ?=
-REUSE ?=
-PYTHON ?= python3
+JOBS ?= 2# studies at once: two that share the cores take two thirds of the time of one after the other
 PORT ?= 8080
+PYTHON ?= python3
 VENV := .venv
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 
-# Two studies at once, sharing the cores, take two thirds of the time of one after the other.
-JOBS ?= 2
-
 # A switch that is misspelt or impossible ends make before anything is set up.
-SWITCHES := PROFILE STORAGE REUSE JOBS PORT PYTHON
+SWITCHES := PROFILE STORAGE REUSE SCHEDULER JOBS PORT PYTHON
 comma := ,
-empty :=
 given = $(if $(filter command,$(firstword $(origin $(1)))),$(1))
-unknown := $(foreach name,$(filter-out $(SWITCHES) SHARED_BY,$(.VARIABLES)),$(call given,$(name)))
-$(if $(strip $(unknown)),$(error $(strip $(unknown)): no such switch; known: \
-  $(subst $(empty) $(empty),$(comma) ,$(SWITCHES))))
+unknown := $(strip $(foreach name,$(filter-out $(SWITCHES),$(.VARIABLES)),$(call given,$(name))))
+$(if $(unknown),$(error $(unknown): no such switch; known: $(subst $() ,$(comma) ,$(SWITCHES))))
 check = $(if $(filter-out 1,$(words $($(1))))$(filter-out $(2),$($(1))),$(error $(1) = $($(1)): must be $(3)))
 $(call check,PROFILE,smoke quick paper,smoke$(comma) quick or paper)
 $(if $(REUSE),$(call check,REUSE,1,1 or nothing))
+$(if $(SCHEDULER)$(filter worker,$(MAKECMDGOALS)),$(call check,SCHEDULER,tcp://% tls://%,like tcp://host:8786))
 $(call check,JOBS,$(shell seq 999),a positive integer)
 $(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an integer from 1 to 65535)
 
-# How many studies share the cores: JOBS where make all runs them, one where a study runs alone.
-SHARED_BY := 1
-CORES := $(shell nproc 2>/dev/null || echo 2)
-THREADS := $(shell n=$$(( $(CORES) / $(SHARED_BY) )); echo $$(( n > 0 ? n : 1 )))
-export OMP_NUM_THREADS := $(THREADS)
-# Of two studies that share the cores each keeps to its own: a tenth faster than if all mixed.
-export TF_NUM_INTEROP_THREADS := $(THREADS)
-# Arrays in huge pages, where Linux leaves that to the program: products are a few percent faster.
-export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
-
-# As it was typed: a password may hold a dollar sign.
-ifneq ($(value STORAGE),)
-export FMNIST_STORAGE := $(value STORAGE)
-endif
-# The driver of PostgreSQL is installed once something needs it.
-DRIVER := .venv/postgresql
-NEEDED := $(if $(filter postgres%,$(value FMNIST_STORAGE)),$(DRIVER))
-# REUSE=1 keeps finished runs of older code; the reports then show their fingerprint.
-ifneq ($(REUSE),)
-export FMNIST_REUSE := 1
-endif
+# What kernels are told, as it was typed: a password may hold dollar signs and quotes.
+json = $(if $(value $(1)),$(comma) "$(2)": "$(subst ",\",$(subst \,\\,$(value $(1))))")
+export FMNIST_OPTIONS := {"reuse": $(if $(REUSE),true,false)$(call json,STORAGE,storage)$(call json,SCHEDULER,scheduler)}
+quoted = '$(subst ','\'',$(1))'
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1# arrays in huge pages: products are a few percent faster
+export OPENBLAS_NUM_THREADS := 1# with more, NumPy's products add up in another order
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
-# With more threads NumPy's products, too, add up in another order.
-export OPENBLAS_NUM_THREADS := 1
 
-NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/*.ipynb))))
-BENCH := .venv-bench
-PACKAGE := $(shell find fmnist_keras -name '*.py' -o -name '*.yaml')
-STAMPS := .stamps/$(PROFILE)
-# $(call execute,JOBS,STUDIES): execute those that are not up to date, and show how far they are.
-execute = $(BIN)/python scripts/progress.py $(PROFILE) $(1) $(2) -- \
-  $(MAKE) --no-print-directory --keep-going --jobs=$(1) SHARED_BY=$(1)
-NBVAL := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings
+CHAPTERS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb))))
+STUDIES := $(shell printf '%s\n' $(CHAPTERS) | cut -c4-)
+STAMPS := $(CHAPTERS:%=.stamps/$(PROFILE)/%)
+SITE := .stamps/site-$(PROFILE)
+READY := $(VENV)/ready .stamps/data $(if $(SCHEDULER),$(VENV)/dask)
 
-.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: all help test lab dashboard smoke repair references mutants readme bench announce-bench clean
-.PHONY: test-distributed site archive
+.DELETE_ON_ERROR .NOTPARALLEL .SECONDEXPANSION:
+.PHONY: $(STUDIES) all archive bench check clean dashboard help lab lint mutants readme references \
+  site smoke test test-distributed worker
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
-	@echo "one study:          $(foreach name,$(NOTEBOOKS),$(shell echo $(name) | cut -c4-))"
+	@echo "one study:          $(STUDIES)"
 
-# One site stands at a time: that of the profile that was built last.
-SITE := .stamps/site-$(PROFILE)
-all: $(VENV)/ready .stamps/data $(NEEDED) ## set up, then re-execute every study that is not up to date, and build the site (PROFILE=quick)
-	+@$(call execute,$(JOBS),$(NOTEBOOKS))
+# A study is planned where its stamp is older than what it is made of; report.py executes what is
+# planned and writes the stamps. The summary reads the other reports: it waits until all are there.
+all: $(STAMPS) ## set up, then re-execute every study that is not up to date, and build the site (PROFILE=quick)
+	@$(call report,$(filter-out %_summary,$(PLAN)))
+	@$(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
 	+@$(if $(filter smoke,$(PROFILE)),,$(MAKE) --no-print-directory --silent $(SITE))
 	@echo "reports/$(PROFILE) is up to date$(if $(filter smoke,$(PROFILE)),,: open site/build/html/index.html)"
+$(STUDIES): $$(patsubst notebooks/%.ipynb,.stamps/$(PROFILE)/%,$$(wildcard notebooks/[0-9][0-9]_$$@.ipynb))
+	@$(call report,$(filter-out %_summary,$(PLAN)))
+	@$(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
+	@echo "$(<:.stamps/%=reports/%.ipynb) is up to date"
+report = $(if $(1),$(BIN)/python scripts/report.py $(PROFILE) $(JOBS) $(1))
+$(STAMPS): .stamps/$(PROFILE)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) \
+  $(shell find fmnist_keras -name '*.py' -o -name '*.yaml') $(READY)
+	@rm -f $@$(eval PLAN += $*)
+$(filter %_summary,$(STAMPS)): $(filter-out %_summary,$(STAMPS))
 
 site: $(SITE) ## build the site from the reports of PROFILE (paper), into site/build/html
 	@echo "open site/build/html/index.html"
+$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) scripts/site.py $(VENV)/ready
+	@$(BIN)/python scripts/site.py $(PROFILE) && rm -f .stamps/site-* && touch $@  # one site at a time
 
-$(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) $(VENV)/ready \
-  scripts/site.py scripts/readme.py scripts/chapters.py
-	@$(BIN)/python scripts/site.py $(PROFILE)
-	@rm -f .stamps/site-* && touch $@
-
-# As a machine of four cores would: that many stacks of seeds train side by side.
-test: $(VENV)/ready .stamps/data ## set up, then lint, unit tests, and every notebook against its stored outputs
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
-	OMP_NUM_THREADS=4 TF_NUM_INTEROP_THREADS=4 FMNIST_RESULTS=$$results \
-	  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile $(NBVAL) tests notebooks
-
-test-distributed: $(VENV)/ready .stamps/data $(DRIVER) ## several workers, kills and restarts, with a PostgreSQL of its own
+check: lint $(READY) ## between two edits: lint and the quick unit tests
+	$(PYTEST) -m "not slow and not distributed" tests
+test: lint $(READY) ## lint, unit tests, and every notebook against its stored outputs
+	$(PYTEST) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings tests notebooks
+test-distributed: $(VENV)/dask $(READY) ## a scheduler with several workers, kills and restarts
 	$(BIN)/python -m pytest -m distributed -rs tests/test_distributed.py
+lint: $(VENV)/ready ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
+# As a machine of four cores would: that many stacks of seeds train side by side.
+PYTEST = results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
+  OMP_NUM_THREADS=4 TF_NUM_INTEROP_THREADS=4 FMNIST_RESULTS=$$results \
+  $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
-lab: $(VENV)/ready .stamps/data $(NEEDED) ## open copies of the notebooks in JupyterLab
+lab: $(READY) ## open copies of the notebooks in JupyterLab
 	@mkdir -p lab && cp -n notebooks/*.ipynb lab
 	@echo "lab/ holds copies to try things in, made once; what is in notebooks/ stays as it is"
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(if $(filter 0,$(shell id -u)),--allow-root) lab/00_one_run_by_hand.ipynb
-
-dashboard: $(VENV)/ready $(NEEDED) ## browse all runs in Optuna's dashboard, in the web browser (PORT=8080)
-	@$(BIN)/python scripts/dashboard.py $(PORT)
-
+dashboard: $(VENV)/ready ## browse the searches in Optuna's dashboard, in the web browser (PORT=8080)
+	@$(BIN)/optuna-dashboard $(call quoted,$(or $(value STORAGE),sqlite:///results/searches.db)) --port $(PORT)
+worker: $(READY) ## train what the scheduler sends (SCHEDULER=tcp://host:8786)
+	@$(BIN)/python -m fmnist_keras.cluster $(call quoted,$(value SCHEDULER))
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
-
-repair: $(VENV)/ready ## keep what is whole in damaged journal files of results/
-	@$(BIN)/python scripts/repair.py
-
-references: $(VENV)/ready .stamps/data ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
-	$(BIN)/python scripts/references.py $(PROFILE)
-
-mutants: $(VENV)/ready .stamps/data ## break the code on purpose, here and there, and see that a test fails
+mutants: $(READY) ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python scripts/mutants.py
-
+references: $(READY) ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
+	$(BIN)/python scripts/references.py $(PROFILE)
 readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
 	$(BIN)/python scripts/readme.py $(PROFILE)
-
 archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports of PROFILE (paper)
-	$(BIN)/python scripts/archive.py $(PROFILE)
-
-bench: announce-bench $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX, into benchmarks/README.md
+	$(BIN)/python -m fmnist_keras.store $(PROFILE)
+bench: $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX (downloads up to several GB, then takes 90 minutes)
 	$(BENCH)/bin/python benchmarks/speed.py
-
-announce-bench:
-	@echo "bench needs an environment of its own, $(BENCH), with PyTorch and JAX: once, several hundred"
-	@echo "MB to several GB to download. The timings then take an hour and a half on two cores."
-
 clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
 	rm -rf .stamps results
 	@mkdir results && touch results/cleaned  # runs committed with the reports count no more
@@ -142,33 +113,7 @@ $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml
 	$(@D)/bin/python -m pip install --quiet $(patsubst %,-r %,$(filter %.txt,$^))
 	$(@D)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
-
-$(DRIVER): requirements-postgresql.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -r $<
-	@touch $@
-
+$(VENV)/dask: requirements-dask.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet -r $< && touch $@
 .stamps/data: $(VENV)/ready
-	@mkdir -p $(@D)
-	$(BIN)/python scripts/fetch_data.py
-	@touch $@
-
-# A study fails or succeeds as a whole: the report appears only once its notebook has run through.
-# The smoke profile has no parameter files: the notebooks' own defaults are meant.
-.SECONDEXPANSION:
-$(STAMPS)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) $(PACKAGE) $(VENV)/ready .stamps/data
-	@mkdir -p $(@D)
-	@$(BIN)/python scripts/execute.py $(PROFILE) $*
-	@touch $@
-
-$(STAMPS)/14_summary: $(patsubst %,$(STAMPS)/%,$(filter-out 14_summary,$(NOTEBOOKS)))
-
-# Each study under its name, alone; the summary brings all of them.
-define study
-.PHONY: $(2)
-$(2): $(VENV)/ready .stamps/data $(NEEDED)
-	+@$$(call execute,$(3))
-	@echo "reports/$(PROFILE)/$(1).ipynb is up to date"
-endef
-$(foreach name,$(filter-out 14_summary,$(NOTEBOOKS)),\
-  $(eval $(call study,$(name),$(shell echo $(name) | cut -c4-),1$(comma)$(name))))
-$(eval $(call study,14_summary,summary,$(JOBS)$(comma)$(NOTEBOOKS)))
+	mkdir -p $(@D) && $(BIN)/python scripts/fetch_data.py && touch $@

@@ -7,6 +7,7 @@ Whatever workers, retries and a dashboard need is Dask's. Results are kept where
 """
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -24,10 +25,13 @@ except ImportError:
         "SCHEDULER: Dask is not installed; `pip install -r requirements-dask.txt` brings it"
     ) from None
 
+logging.getLogger("distributed").setLevel("ERROR")  # what matters is said in one line
+
 BLOCK = 5
 """Seeds of a task. Blocks do not depend on what else is asked for, so that two notebooks that lack
 the same runs ask for the same tasks."""
-PORT = 8786
+PORT, SECONDS = 8786, 20
+"""The scheduler's port, and how long to wait for it to answer."""
 
 
 def train(address: str, missing: list[Job]) -> Iterator[int]:
@@ -35,26 +39,26 @@ def train(address: str, missing: list[Job]) -> Iterator[int]:
     how many runs there are by then. Raises StorageError where the scheduler does not answer, or a
     worker refuses."""
     try:
-        with distributed.Client(address, timeout=20, set_as_default=False) as client:
+        with distributed.Client(address, timeout=SECONDS, set_as_default=False) as client:
             tasks = {
                 client.submit(_work, jobs, _registered(jobs), key=name, retries=2): jobs
                 for name, jobs in _blocks(missing).items()
             }
             done = 0
-            for task in distributed.as_completed(tasks):
+            for task in distributed.as_completed(tasks, loop=client.loop):
                 keep(tasks[task], task.result())
                 yield (done := done + len(tasks[task]))
     except (OSError, distributed.CancelledError) as error:
         raise StorageError(
-            f"SCHEDULER = {address!r} does not answer ({error}); what is finished is kept, and the "
-            "same command goes on"
+            f"SCHEDULER = {address!r} does not answer ({_first_line(error)}); what is finished is "
+            "kept, and the same command goes on"
         ) from None
-    except ValueError as error:
-        raise StorageError(
-            f"SCHEDULER = {address!r}: {error}; must be like tcp://host:8786"
-        ) from None
-    except distributed.KilledWorker as error:
-        raise StorageError(f"SCHEDULER = {address!r}: {error}") from None
+    except (ValueError, distributed.KilledWorker) as error:
+        raise StorageError(f"SCHEDULER = {address!r}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _blocks(missing: list[Job]) -> dict[str, list[Job]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import fingerprint
 from .errors import RecipeError
+from .identity import identity
 from .recipe import Recipe
 from .settings import results_folder
 
@@ -30,7 +31,7 @@ class OfRecipe:
 
     @functools.cached_property
     def diagnostic(self) -> str:
-        return fingerprint.of_function(self.diagnose)
+        return identity(self.diagnose)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -90,7 +91,7 @@ class OfFunction:
 
     def _digest(self, *left_out: str) -> str:
         decisive = {name: v for name, v in self.settings.items() if name not in left_out}
-        text = json.dumps([fingerprint.of_function(self.function), decisive], sort_keys=True)
+        text = json.dumps([identity(self.function), decisive], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @functools.cached_property
@@ -122,14 +123,15 @@ class OfFunction:
         if "folder" in arguments:
             arguments["folder"].mkdir(parents=True, exist_ok=True)
         returned = self.function(**arguments)
-        metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
         try:
+            metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
             record = {"metrics": _with_objective(metrics), "curves": {**curves}}
             return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
         except (AttributeError, TypeError, ValueError):
+            shown = " ".join(f"{returned!r:.200}".split())
             raise RecipeError(
-                f"{self._name} returned {returned!r:.200}: must be a dict of metrics, numbers or "
-                "short lists, or two dicts, metrics and curves with a list of numbers each"
+                f"{self._name} returned {shown}: must be a dict of metrics, numbers or short "
+                "lists, or two dicts, metrics and curves with a list of numbers each"
             ) from None
 
 

@@ -8,11 +8,9 @@ reads numbers: figures, evidence, notebooks.
 import ast
 import functools
 import hashlib
-import inspect
 import json
 import os
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -43,20 +41,6 @@ def _trees(sources: Iterable[str]) -> list[str]:
 
 def _digest(trees: list[str]) -> str:
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
-
-
-def of_function(function: Callable | None) -> str:
-    """The name of a function and twelve hex digits of its code, of the plain values that it takes
-    from its module or notebook, and of the functions there that it calls; "" for None."""
-    if function is None:
-        return ""
-    sources = [textwrap.dedent(inspect.getsource(function))]
-    for name, value in sorted(inspect.getclosurevars(function).globals.items()):
-        if isinstance(value, int | float | str | tuple):
-            sources.append(f"{name} = {value!r}")
-        elif inspect.isfunction(value) and value.__module__ == function.__module__:
-            sources.append(repr(of_function(value)))
-    return f"{function.__name__}-{of_sources(sources)}"
 
 
 def on_disk() -> str:

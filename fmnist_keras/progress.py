@@ -1,6 +1,7 @@
 """How far a notebook is with its runs, shown where somebody looks."""
 
 import json
+import os
 import time
 
 from IPython import get_ipython
@@ -35,7 +36,7 @@ class Progress:
             return
         self.shown, Progress.finished = done, self.before + done
         if self.file:
-            partial = self.file.with_suffix(".partial")
+            partial = self.file.with_suffix(f".{os.getpid()}")
             partial.write_text(json.dumps({"done": Progress.finished}))
             partial.replace(self.file)
         elif self.live and done < self.total:

@@ -13,8 +13,8 @@ A run is stored with the code of the functions that it uses: once edited, they t
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import fingerprint
 from .errors import RecipeError
+from .identity import identity
 
 MODELS = ("mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16")
 INITIALIZERS = (
@@ -54,7 +54,7 @@ def _register(entries: dict, field: str, built_in: tuple, function: Callable) ->
     name = function.__name__
     if name in built_in:
         raise RecipeError(f"{field} = {name!r}: is built in; give the function another name")
-    entries[name] = Entry(function, fingerprint.of_function(function))
+    entries[name] = Entry(function, identity(function))
     return function
 
 

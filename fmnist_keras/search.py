@@ -22,12 +22,13 @@ import pandas as pd
 import sqlalchemy
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from . import fingerprint
 from .checks import Counts, Trials, check, check_seeds
 from .conditions import OfFunction
 from .errors import RecipeError, StorageError
+from .identity import identity
 from .recipe import Recipe
 from .runs import Results, run
 from .settings import option, results_folder
@@ -115,10 +116,10 @@ def search(
     task = _Task(base, seeds, sampler, value, train, rungs, space)
     task.check_space()
     mirror, results = _Copy(task), None
+    pruner = copy.deepcopy(pruner)  # some learn from their trials, and would act otherwise again
     study = optuna.create_study(study_name=task.name, direction="maximize", pruner=pruner)
     for _ in range(trials):
-        trial, runs = task.next_trial(study)
-        study.add_trial(trial)
+        runs = task.next_trial(study)
         mirror.add(study.trials[-1])
         results = runs if results is None else results + runs
     about = {"seeds": len(seeds), "sampler": sampler}
@@ -163,7 +164,7 @@ class _Task:
             "sampler": self.sampler,
             "rungs": self.rungs,
             "space": {name: repr(distribution) for name, distribution in self.space.items()},
-            "value": fingerprint.of_function(self.value),
+            "value": identity(self.value),
             "fingerprint": fingerprint.CURRENT,
         }
 
@@ -182,29 +183,21 @@ class _Task:
         for point in points_between(self.space, number=50):
             self.key(self.condition(point))
 
-    def next_trial(self, study: optuna.Study) -> tuple[FrozenTrial, Results]:
-        """The trial that follows from those in ``study``, and its runs."""
+    def next_trial(self, study: optuna.Study) -> Results:
+        """Add the trial that follows from those in ``study``; return its runs."""
         params = suggest(self.space, study.trials, self.sampler, int(self.first_key[:6], 16))
-        condition = self.condition(params)
-        trial = create_trial(state=TrialState.RUNNING, params=params, distributions=self.space)
-        trial.number = len(study.trials)
+        study.enqueue_trial(params)
+        trial, condition = study.ask(self.space), self.condition(params)
         for epochs in self.rungs:
             rung = _with_epochs(condition, epochs)
             runs = run(rung, self.seeds, train=self.train, keep_checkpoints=True)
-            trial.intermediate_values[epochs] = self._value_of(runs)
-            if study.pruner.prune(study, trial):
-                runs = run(rung, self.seeds, train=self.train)  # its checkpoints are not needed
-                return self._ended(trial, TrialState.PRUNED), runs
+            trial.report(self._value_of(runs), epochs)
+            if trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                return run(rung, self.seeds, train=self.train)  # its checkpoints are not needed
         runs = run(condition, self.seeds, train=self.train)
-        return self._ended(trial, TrialState.COMPLETE, self._value_of(runs)), runs
-
-    def _ended(
-        self, trial: FrozenTrial, state: TrialState, value: float | None = None
-    ) -> FrozenTrial:
-        return create_trial(
-            state=state, value=value, params=trial.params, distributions=self.space,
-            intermediate_values=trial.intermediate_values,
-        )  # fmt: skip
+        study.tell(trial, self._value_of(runs))
+        return runs
 
     def _value_of(self, runs: Results) -> float:
         return float(self.value(runs) if self.value else runs.runs["objective"].mean())
@@ -252,6 +245,7 @@ class _Copy:
 def _in_texts(trial: FrozenTrial) -> FrozenTrial:
     """The trial with its choices as texts: storages keep tuples as lists, which are others."""
     trial = copy.deepcopy(trial)
+    trial._system_attrs = {}  # how Optuna was told the parameters
     for name, distribution in trial.distributions.items():
         if isinstance(distribution, CategoricalDistribution):
             trial.distributions[name] = CategoricalDistribution(

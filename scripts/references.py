@@ -22,10 +22,10 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_output
 from papermill.parameterize import parameterize_notebook
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras import expected
+from fmnist_keras.settings import ROOT
 
 OTHER_ROUNDING = [
     {"ONEDNN_MAX_CPU_ISA": isa, "XLA_FLAGS": f"--xla_cpu_max_isa={xla}"}

@@ -5,10 +5,12 @@ html_title = "What five Fashion-MNIST reports said, and what holds"
 author = "the fmnist_keras developers"
 copyright = "the fmnist_keras developers, Apache License 2.0"
 
-extensions = ["myst_nb", "sphinx_design", "sphinx-mathjax-offline"]
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+extensions = ["myst_nb", "sphinx-mathjax-offline"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 2
 nb_execution_mode = "off"  # reports are executed already
-nb_mime_priority_overrides = [("html", "text/markdown", 0), ("html", "text/html", 1)]
+nb_render_markdown_format = "myst"
+nb_mime_priority_overrides = [("html", "text/html", 0), ("html", "text/markdown", 1)]
 nb_code_prompt_show = "Show the code"
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 

@@ -1,362 +1,222 @@
-"""Several workers and hard faults, with real processes and a real PostgreSQL: ``make
-test-distributed``. Nothing is lost, nothing is trained twice, and one line says what is wrong."""
+"""Several machines, with a scheduler and workers of our own: ``make test-distributed``. The same
+frames come out as without them, and whatever dies costs what was training alone."""
 
-import collections
 import contextlib
+import json
 import os
-import pwd
-import random
-import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from pathlib import Path
 
-import optuna
 import pytest
-from fmnist_keras.experiment import Study
-from optuna.trial import TrialState
-from pandas.testing import assert_frame_equal
-from tests.test_experiment import comparable
+
+from fmnist_keras import registry
+from fmnist_keras.backend import keras
+from fmnist_keras.errors import StorageError
+from fmnist_keras.runs import run
+from tests.test_runs import assert_equal
 
 pytestmark = pytest.mark.distributed
-BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-PATIENCE = 180  # seconds for a process of our own
-SILENT = 4  # seconds after which a worker elsewhere counts as dead, here
-
-
-# A PostgreSQL of our own
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Cluster:
-    """A PostgreSQL on the loopback, in a temporary folder, for one test module."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port, self.names = folder, port, 0
-
-    def pg(self, command: str, *arguments: str) -> None:
-        user = {"user": "postgres"} if os.geteuid() == 0 else {}  # it refuses to run as root
-        subprocess.run(
-            [BINARIES / command, "-D", self.folder / "data", *arguments],
-            cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            **user,
-        )  # fmt: skip
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder}"
-        self.pg("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
-
-    def stop(self, mode: str = "fast") -> None:
-        self.pg("pg_ctl", "-w", "-m", mode, "stop")
-
-    def url(self, name: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
-
-    def database(self) -> str:
-        """The URL of a new database, empty."""
-        import psycopg
-
-        self.names += 1
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE test{self.names}")
-        return self.url(f"test{self.names}")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    pytest.importorskip("psycopg", reason="no driver: pip install -r requirements-postgresql.txt")
-    if BINARIES is None:
-        pytest.skip("no PostgreSQL here: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="fmnist-postgresql-"))
-    if os.geteuid() == 0:
-        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-    found = Cluster(folder, free_port())
-    try:
-        found.pg("initdb", "-U", "postgres", "-A", "trust", "--no-sync")
-        found.start()
-        yield found
-    finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            found.stop("immediate")
-        shutil.rmtree(folder)
+ROOT = Path(__file__).resolve().parents[1]
+SCHEDULER = """
+import asyncio, sys, distributed
+async def serve():
+    async with distributed.Scheduler(host="127.0.0.1", port=int(sys.argv[1]), dashboard=False) as s:
+        await s.finished()
+asyncio.run(serve())
+"""
+PATIENCE = 120  # seconds for a process of our own
 
 
 @pytest.fixture
-def database(cluster):
-    return cluster.database()
+def processes():
+    """Start processes that end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*command, **environment):
+            process = subprocess.Popen(
+                [sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | environment,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield start
 
 
-# Workers
+@pytest.fixture
+def scheduler(processes, monkeypatch):
+    """A scheduler, which runs are sent to; its process and address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    process = processes("-c", SCHEDULER, port)
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.1)
+    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"scheduler": address}))
+    return process, address
 
 
-WORKER = """
-import os, pathlib, sys, time, types
-import fmnist_keras
-from fmnist_keras import provenance, storage, worker
-from fmnist_keras.experiment import Study
-from fmnist_keras.recipe import Recipe
+@pytest.fixture
+def worker(processes, scheduler, tmp_path):
+    """Start workers, each with a results folder of its own, as on another machine."""
+    numbers = iter(range(9))
 
-folder, url, seeds, seconds, silent, patience = pathlib.Path(sys.argv[1]), *sys.argv[2:]
-worker.BEAT_SECONDS, worker.SILENT_SECONDS = float(silent) / 8, float(silent)
-storage.PATIENCE_SECONDS = float(patience)
+    def start():
+        results = tmp_path / f"worker {next(numbers)}"
+        process = processes("-m", "fmnist_keras.cluster", scheduler[1], FMNIST_RESULTS=str(results))
+        said = process.stdout.readline()
+        assert said.startswith("working for"), said
+        return process
 
-def train(recipe, seeds, checkpoint):
-    (seed,) = seeds
-    with open(folder / "trained", "a") as file:
-        print(seed, file=file)
-    print("training", seed, os.getpid(), flush=True)
-    time.sleep(float(seconds))
-    metrics, curves = {"val_accuracy": seed / 100, "seconds": 1.0}, {"val_accuracy": [seed / 100]}
-    return [types.SimpleNamespace(metrics=metrics, curves=curves, model=None)]
-
-fmnist_keras.training = types.SimpleNamespace(train=train, worth_stacking=lambda recipe: False)
-provenance.current = lambda: {"versions": "", "backend": "", "device": ""}
-while not (folder / "go").exists():
-    time.sleep(0.001)
-study = Study("shared", seeds=list(range(int(seeds))), storage=url)
-print(study.run(Recipe(model="simple_cnn")).runs["val_accuracy"].tolist())
-"""
-APART = ["unshare", "--pid", "--fork", "--kill-child"]
+    return start
 
 
-def start(folder, url, seeds, seconds=0.05, silent=300, patience=60, apart=False):
-    """A worker at the study "shared", whose training is a formula; ``apart``: among processes of
-    its own, as in a container, where numbers of processes mean something else."""
-    arguments = map(str, (folder, url, seeds, seconds, silent, patience))
-    command = [*APART * apart, sys.executable, "-c", WORKER, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def locally(monkeypatch, results_folder):
+    monkeypatch.delenv("FMNIST_OPTIONS")
+    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "locally"))
 
 
-def go(folder):
-    (folder / "go").touch()
+@pytest.fixture
+def slow(tmp_path):
+    """A function, as of a notebook cell, that notes when it begins and takes a while."""
+    log = tmp_path / "log"
+
+    def slow(seed, log, seconds):
+        import os
+        import time
+
+        with open(log, "a") as file:
+            print(seed, os.getpid(), file=file)
+        time.sleep(seconds)
+        return {"value": float(seed)}
+
+    def begun():
+        return [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+
+    def until(number):
+        deadline = time.monotonic() + PATIENCE
+        while not log.exists() or len(begun()) < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return begun()
+
+    slow.settings, slow.until = {"log": str(log), "seconds": 0.3}, until
+    return slow
 
 
-def in_training(process):
-    """Wait until a worker trains; return its seed and the process number that it sees."""
-    word, seed, pid = process.stdout.readline().split()
-    assert word == "training"
-    return int(seed), int(pid)
+def in_background(function):
+    """Call a function in a thread; the answer waits for it and returns or raises what it did."""
+    answer = {}
+
+    def call():
+        try:
+            answer["value"] = function()
+        except BaseException as error:
+            answer["error"] = error
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+
+    def wait():
+        thread.join(PATIENCE)
+        if "error" in answer:
+            raise answer["error"]
+        return answer["value"]
+
+    return wait
 
 
-def finish(process, seeds):
-    """Wait for a worker's end; it must have all results and nothing to complain of."""
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
-    assert output.splitlines()[-1] == str([seed / 100 for seed in range(seeds)])
-    assert "Traceback" not in errors
-    return errors
-
-
-def trained(folder):
-    return sorted(int(seed) for seed in (folder / "trained").read_text().split())
-
-
-def states(url, seeds):
-    """How many trials are in each state; each run must be complete once."""
-    trials = optuna.load_study(study_name="shared", storage=url).trials
-    complete = collections.Counter(
-        trial.user_attrs["seed"] for trial in trials if trial.state == TrialState.COMPLETE
-    )
-    assert complete == dict.fromkeys(range(seeds), 1)
-    return collections.Counter(trial.state.name for trial in trials)
-
-
-needs_namespaces = pytest.mark.skipif(
-    subprocess.run([*APART, "true"], capture_output=True).returncode != 0,
-    reason="processes cannot be set apart here: unshare needs root",
-)
-
-
-@pytest.mark.parametrize("attempt", range(4))
-def test_two_workers_begin_with_an_empty_database(tmp_path, database, attempt):
-    workers = [start(tmp_path, database, seeds=12) for _ in range(2)]
-    time.sleep(3)
-    go(tmp_path)
-    for worker in workers:
-        finish(worker, seeds=12)
-    assert trained(tmp_path) == list(range(12))
-    assert set(states(database, 12)) <= {"COMPLETE", "FAIL"}  # nothing waits, nothing runs
-
-
-def test_a_killed_worker_is_taken_over_at_once_on_its_machine(tmp_path, database):
-    go(tmp_path)
-    first = start(tmp_path, database, seeds=4, seconds=30)
-    seed, _ = in_training(first)
-    first.kill()
-    first.communicate()
-    finish(start(tmp_path, database, seeds=4), seeds=4)
-    assert trained(tmp_path) == sorted([*range(4), seed])
-    assert states(database, 4) == {"COMPLETE": 4, "FAIL": 1}
-
-
-@needs_namespaces
-def test_a_killed_worker_is_taken_over_from_another_machine_after_silence(tmp_path, database):
-    go(tmp_path)
-    first = start(tmp_path, database, seeds=2, seconds=30, silent=SILENT, apart=True)
-    in_training(first)
-    first.kill()
-    first.communicate()
-    began = time.monotonic()
-    finish(start(tmp_path, database, seeds=2, silent=SILENT), seeds=2)
-    assert time.monotonic() - began > SILENT
-    assert states(database, 2) == {"COMPLETE": 2, "FAIL": 1}
-
-
-@needs_namespaces
-def test_machines_of_one_name_do_not_take_each_other_for_dead(tmp_path, database):
-    go(tmp_path)
-    workers = [start(tmp_path, database, 10, seconds=0.5, apart=True) for _ in range(2)]
-    pids = {in_training(worker)[1] for worker in workers}
-    assert len(pids) == 1  # the same host name and the same process number
-    for worker in workers:
-        finish(worker, seeds=10)
-    assert trained(tmp_path) == list(range(10))
-
-
-@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=needs_namespaces)])
-def test_a_worker_that_was_paused_and_overtaken_yields(tmp_path, database, apart):
-    go(tmp_path)
-    first = start(tmp_path, database, seeds=3, seconds=2, silent=SILENT)
-    seed, pid = in_training(first)
-    os.kill(pid, signal.SIGSTOP)
-    finish(start(tmp_path, database, seeds=3, silent=SILENT, apart=apart), seeds=3)
-    os.kill(pid, signal.SIGCONT)
-    assert finish(first, seeds=3) == ""
-    assert trained(tmp_path) == sorted([*range(3), seed])
-    assert states(database, 3) == {"COMPLETE": 3, "FAIL": 1}
-
-
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_database_that_restarts_is_waited_for(tmp_path, cluster, database, mode):
-    go(tmp_path)
-    worker = start(tmp_path, database, seeds=8, seconds=0.5, silent=SILENT)
-    in_training(worker)
-    cluster.stop(mode)
-    time.sleep(2)
-    cluster.start()
-    errors = finish(worker, seeds=8)
-    assert "does not answer (" in errors
-    assert trained(tmp_path) == list(range(8))
-    assert states(database, 8)["COMPLETE"] == 8
-
-
-def test_a_database_that_stays_away_is_one_line_and_nothing_is_lost(tmp_path, cluster, database):
-    go(tmp_path)
-    worker = start(tmp_path, database, seeds=4, seconds=1, patience=2)
-    in_training(worker)
-    in_training(worker)  # the first run is stored
-    cluster.stop()
-    try:
-        _, errors = worker.communicate(timeout=PATIENCE)
-    finally:
-        cluster.start()
-    assert worker.returncode == 1
-    lines = errors.splitlines()
-    assert lines[-1].startswith(f"StorageError: {database} does not answer (")
-    assert lines[-1].endswith("once it does, the same command goes on")
-    assert "Traceback" not in errors
-    finish(start(tmp_path, database, seeds=4), seeds=4)
-    assert trained(tmp_path) == [0, 1, 1, 2, 3]
-
-
-PROXY = """
-import sys, optuna
-from optuna.storages import RDBStorage, run_grpc_proxy_server
-run_grpc_proxy_server(RDBStorage(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]))
-"""
-
-
-def test_the_grpc_proxy_shares_runs_and_may_restart(tmp_path, database):
-    port = free_port()
-    command = [sys.executable, "-W", "ignore", "-c", PROXY, database, str(port)]
-    proxy = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        go(tmp_path)
-        url = f"grpc://127.0.0.1:{port}"
-        workers = [start(tmp_path, url, seeds=10, seconds=0.5) for _ in range(2)]
-        for worker in workers:
-            in_training(worker)
-        proxy.kill()
-        proxy.wait()
-        time.sleep(1)
-        proxy = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        for worker in workers:
-            finish(worker, seeds=10)
-    finally:
-        proxy.kill()
-        proxy.wait()
-    assert trained(tmp_path) == list(range(10))
-    assert states(database, 10)["COMPLETE"] == 10
-
-
-# Real training
-
-
-REAL = """
-import sys
-from fmnist_keras import training
-from fmnist_keras.experiment import Study
-from fmnist_keras.recipe import Recipe
-
-url, count = sys.argv[1], int(sys.argv[2])
-base = Recipe(train_size=480, val_size=500, test_size=500, batch_size=80, epochs=2)
-
-def announced(recipe, seeds, checkpoint, train=training.train):
-    print("training", flush=True)
-    return train(recipe, seeds, checkpoint)
-
-training.train = announced
-rates = [0.5 / (number + 1) for number in range(count)]
-Study("real", seeds=[0, 1], storage=url).run(base.grid(learning_rate=rates))
-"""
-
-
-def real(url, count):
-    return subprocess.Popen(
-        [sys.executable, "-c", REAL, url, str(count)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def real_results(small, url, count):
-    base = small.but(train_size=480, batch_size=80)
-    recipes = base.grid(learning_rate=[0.5 / (number + 1) for number in range(count)])
-    return Study("real", seeds=[0, 1], storage=url).run(recipes)
-
-
-def test_two_workers_give_the_numbers_of_one_to_the_bit(small, database):
-    workers = [real(database, 6) for _ in range(2)]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=PATIENCE)
-        assert worker.returncode == 0, errors
-    assert real(database, 6).communicate()[0] == ""  # all is there
-    shared, alone = (comparable(real_results(small, url, 6)) for url in (database, ""))
-    for one, other in zip(shared, alone, strict=True):
-        assert_frame_equal(one, other, check_exact=True)
-
-
-def test_twenty_kills_in_the_middle_of_training_change_no_number(
-    small, results_folder, monkeypatch
+def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
+    small, worker, monkeypatch, results_folder
 ):
-    chance, kills = random.Random(0), 20
-    for number in range(kills):
-        worker = real("", number + 2)  # there is always something to train
-        assert worker.stdout.readline() == "training\n", worker.stderr.read()
-        time.sleep(chance.uniform(0, 2))
-        assert worker.poll() is None or worker.returncode == 0
-        worker.kill()
-        worker.communicate()
-    killed = comparable(real_results(small, "", kills + 1))
-    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
-    undisturbed = comparable(real_results(small, "", kills + 1))
-    for one, other in zip(killed, undisturbed, strict=True):
-        assert_frame_equal(one, other, check_exact=True)
+    monkeypatch.setattr(registry, "architectures", dict(registry.architectures))
+    widths = [6, 5]
+
+    @registry.architecture
+    def of_a_cell(recipe):
+        return [keras.layers.Flatten(), *[keras.layers.Dense(width) for width in widths]]
+
+    base = small.but(train_size=480, batch_size=80)
+    recipes = [base, base.but(dropout=0.5, optimizer="adam")]
+    recipes += [base.but(model=name, epochs=1) for name in ("simple_cnn", "of_a_cell")]
+    for _ in range(2):
+        worker()
+    shared = run(recipes, list(range(7)))
+    assert run(recipes, [3], diagnose=None).runs["seed"].tolist() == [3] * 4
+    locally(monkeypatch, results_folder)
+    assert_equal(shared, run(recipes, list(range(7))))
+    assert shared.runs["parameters"].iloc[-1] == 785 * 6 + 7 * 5 + 6 * 10
+
+
+def test_a_killed_workers_runs_are_trained_by_another(worker, slow):
+    workers = [worker(), worker()]
+    wait = in_background(lambda: run(slow.settings, list(range(8)), train=slow))
+    slow.until(3)
+    workers[0].kill()
+    assert wait().runs["value"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    begun = [seed for seed, _ in slow.until(8)]
+    assert set(begun) == set(range(8))
+    assert len(begun) <= 9, "only what died is trained again"
+
+
+def test_a_notebook_that_joins_late_shares_what_is_in_flight(worker, slow, results_folder):
+    worker()
+    first = in_background(lambda: run(slow.settings, list(range(6)), train=slow))
+    slow.until(2)
+    second = in_background(lambda: run(slow.settings, list(range(6)), train=slow))
+    assert first().runs["value"].tolist() == second().runs["value"].tolist()
+    assert sorted(seed for seed, _ in slow.until(6)) == list(range(6))
+
+
+def test_a_scheduler_that_goes_away_is_one_line_and_what_is_finished_is_kept(
+    worker, scheduler, slow, monkeypatch, results_folder
+):
+    worker()
+    wait = in_background(lambda: run(slow.settings, list(range(20)), train=slow))
+    slow.until(4)
+    scheduler[0].kill()
+    with pytest.raises(
+        StorageError, match=r"^SCHEDULER = .* does not answer .* goes on$"
+    ) as caught:
+        wait()
+    assert "\n" not in str(caught.value)
+    kept = len(list((results_folder / "runs").iterdir()))
+    assert 2 <= kept < 20
+    monkeypatch.delenv("FMNIST_OPTIONS")
+    before = len(slow.until(4))
+    assert len(run(slow.settings, list(range(20)), train=slow).runs) == 20
+    assert len(slow.until(20)) - before == 20 - kept
+
+
+def test_no_scheduler_is_one_line(monkeypatch, slow):
+    for address, line in [
+        ("tcp://127.0.0.1:9", "does not answer"),
+        ("here", "must be like tcp://"),
+    ]:
+        monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"scheduler": address}))
+        monkeypatch.setattr("fmnist_keras.cluster.SECONDS", 2)
+        with pytest.raises(StorageError, match=f"^SCHEDULER = '{address}'.*{line}"):
+            run(slow.settings, [0], train=slow)
+
+
+def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, tmp_path):
+    code = (
+        "import runpy, sys; from fmnist_keras import fingerprint; fingerprint.CURRENT = 'other'; "
+        "sys.argv[1:] = [%r]; runpy.run_module('fmnist_keras.cluster', run_name='__main__')"
+    )
+    process = processes("-c", code % scheduler[1], FMNIST_RESULTS=str(tmp_path / "worker"))
+    assert process.stdout.readline().startswith("working for")
+    with pytest.raises(
+        StorageError, match=r"has other code or libraries .fingerprint other"
+    ) as caught:
+        run(slow.settings, [0], train=slow)
+    assert "\n" not in str(caught.value)

@@ -16,7 +16,6 @@ from fmnist_keras.chapter import tables
 from fmnist_keras.evidence.claims import claims
 from fmnist_keras.parameters import NOTEBOOKS, check_parameters
 from fmnist_keras.settings import ROOT
-from scripts.readme import headline
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 GIVEN = sorted(path for path in ROOT.glob("params/*/*.yaml") if path.stem != "costs")
@@ -125,12 +124,3 @@ def test_committed_reports_are_whole_and_without_errors():
         assert outputs, name
         kinds = {output.get("name", output.output_type) for output in outputs}
         assert not kinds & {"stderr", "error"}, name
-        for output in outputs:
-            if "image/png" in output.get("data", {}):
-                assert len(output.metadata["image/png"]["alt"].split()) > 2, name
-
-
-def test_readme_shows_the_numbers_of_the_reports_that_it_links_to():
-    readme = (ROOT / "README.md").read_text()
-    (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
-    assert headline(profile) in readme

@@ -22,6 +22,20 @@ def blocks(heading: str) -> list[tuple[str, str]]:
     return re.findall(r"```(\w+)\n(.*?)```", section, re.S)
 
 
+def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_path):
+    """Written anew, nothing changes."""
+    readme = (ROOT / "README.md").read_text()
+    (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
+    report, figure = (f"reports/{profile}/{name}" for name in ("14_summary.ipynb", "headline.png"))
+    (tmp_path / figure).parent.mkdir(parents=True)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    for name in ("README.md", report):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run([sys.executable, tmp_path / "scripts" / "readme.py", profile], check=True)
+    assert (tmp_path / "README.md").read_text() == readme
+    assert (tmp_path / figure).read_bytes() == (ROOT / figure).read_bytes()
+
+
 @pytest.mark.slow
 def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     project = tmp_path / "project"

@@ -1,7 +1,6 @@
 """What make and its scripts do, in a small project of notebooks that train nothing."""
 
 import contextlib
-import importlib
 import json
 import os
 import pty
@@ -16,22 +15,19 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
+from fmnist_keras.errors import RecipeError
+from scripts import report
 from scripts.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 # What `make test` itself may have set.
-OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "JOBS", "PORT", "FMNIST_STORAGE"}
+OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "REUSE", "JOBS", "PORT", "FMNIST_OPTIONS"}
 WAIT = """
 import os, time
 open("pid", "w").write(str(os.getpid()))
-try:
-    time.sleep(60)
-except KeyboardInterrupt:
-    open("freed", "w").close()
-    raise
+time.sleep(60)
 """
 
 
@@ -68,7 +64,7 @@ class Project:
         return process.returncode, lines
 
     def execute(self, name: str) -> tuple[int, list[str]]:
-        return self.run(sys.executable, "scripts/execute.py", "quick", name)
+        return self.run(sys.executable, "scripts/report.py", "quick", "1", name)
 
     def kernel(self) -> psutil.Process:
         """The kernel that runs WAIT, as soon as it does."""
@@ -77,8 +73,9 @@ class Project:
         return psutil.Process(int((self.folder / "pid").read_text()))
 
     def files(self) -> set[str]:
+        """What is in reports, and the stamps of what is up to date."""
         found = [*self.folder.glob("reports/**/*"), *self.folder.glob(".stamps/quick/*")]
-        return {path.name for path in found if path.is_file()}
+        return {path.name for path in found if path.is_file() and path.suffix != ".log"}
 
 
 @pytest.fixture
@@ -86,6 +83,7 @@ def project(tmp_path):
     return Project(tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_the_same_outputs_give_the_same_bytes(project):
     project.notebook(
         "02_baseline",
@@ -98,7 +96,9 @@ def test_the_same_outputs_give_the_same_bytes(project):
     project.parameters("02_baseline", "epochs: 7")
     report, reports = project.reports / "02_baseline.ipynb", []
     for _ in range(2):
-        assert project.execute("02_baseline") == (0, ["02_baseline started", "02_baseline done"])
+        code, lines = project.execute("02_baseline")
+        assert (code, lines[0]) == (0, "02_baseline started")
+        assert re.fullmatch(r"02_baseline done in 0:\d\d:\d\d", *lines[1:])
         reports.append(report.read_bytes())
     assert reports[0] == reports[1]
     *outputs, shown = nbformat.read(report, as_version=4).cells[-1].outputs
@@ -106,95 +106,114 @@ def test_the_same_outputs_give_the_same_bytes(project):
     assert [(output.name, output.text) for output in outputs] == [
         ("stdout", "7\n" * 4), ("stderr", "warned\n" * 4),
     ]  # fmt: skip
-    assert project.files() == {"02_baseline.ipynb", "02_baseline.json"}
+    assert project.files() == {"02_baseline.ipynb", "02_baseline.json", "02_baseline"}
 
 
-def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("class RecipeError(Exception): pass\nraise RecipeError(f'epochs = {epochs}:\\nbad')",
+      "RecipeError: epochs = 3:"),
+     ("import os; os.kill(os.getpid(), 9)", "DeadKernelError: Kernel died"),
+     ("import os; os.kill(os.getppid(), 9)", "exit status -9")],
+)  # fmt: skip
+def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project, source, words):
     project.reports.mkdir(parents=True)
     (project.reports / "02_baseline.ipynb").write_text("old")
-    source = "class RecipeError(Exception): pass\nraise RecipeError(f'epochs = {epochs}:\\nbad')"
     project.notebook("02_baseline", source)
     log = ".stamps/quick/02_baseline.log"
-    line = f"02_baseline failed: RecipeError: epochs = 3: (full log: {log})"
-    assert project.execute("02_baseline") == (1, ["02_baseline started", line])
-    assert "Traceback" in (project.folder / log).read_text()
+    code, lines = project.execute("02_baseline")
+    line = f"02_baseline failed: {words} (full log: {log})"
+    assert (code, lines) == (1, ["02_baseline started", line, "failed: 02_baseline"])
+    assert ("Traceback" in (project.folder / log).read_text()) == ("Error" in words)
     assert (project.reports / "02_baseline.ipynb").read_text() == "old"
-    assert project.files() == {"02_baseline.ipynb", "02_baseline.log"}
+    assert project.files() == {"02_baseline.ipynb"}
 
 
 @pytest.mark.parametrize(
-    ("source", "parameters", "words"),
-    [("import os; os.kill(os.getpid(), 9)", "epochs: 1", "its kernel died"),
-     ("1", "- 1", "params/quick/02_baseline.yaml: must consist of lines `name: value`"),
-     ("1", "epochs: 0", "params/quick/02_baseline.yaml: epochs = 0: must be greater than or equal"),
-     ("1", "epoch: 1", "params/quick/02_baseline.yaml: epoch = 1: 02_baseline has no such"),
-     ("1", "EPOCHS: 1", "params/quick/02_baseline.yaml: EPOCHS = 1: 02_baseline has no such"),
-     ("1", "_epochs: 1", "params/quick/02_baseline.yaml: _epochs = 1: 02_baseline has no such"),
-     ("1", "1: 1", "params/quick/02_baseline.yaml: must consist of lines `name: value`"),
-     ("1", "epochs: 1\nepochs: 2", "params/quick/02_baseline.yaml, line 2: epochs stands twice"),
-     ("1", "a: 1\nb: ]", "params/quick/02_baseline.yaml, line 2: is not valid YAML"),
-     (None, "epochs: 1", "notebooks/02_baseline.ipynb does not exist")],
+    ("parameters", "words"),
+    [("- 1", "must consist of lines `name: value`"),
+     ("epochs: 0", "epochs = 0: must be greater than or equal"),
+     ("epoch: 1", "epoch = 1: 02_baseline has no such"),
+     ("EPOCHS: 1", "EPOCHS = 1: 02_baseline has no such"),
+     ("_epochs: 1", "_epochs = 1: 02_baseline has no such"),
+     ("1: 1", "1 = 1: 02_baseline has no such"),
+     ("epochs: 1\nepochs: 2", "a name stands twice: epochs, epochs"),
+     ("epochs: {sgd: 1, sgd: 2}", "a name stands twice: sgd, sgd"),
+     ("a: 1\nb: ]", "while parsing a block node expected the node content, but found ']' in "
+      '"<byte string>", line 2, column 4')],
 )  # fmt: skip
-def test_what_is_no_exception_is_one_line_too(project, source, parameters, words):
+def test_a_wrong_parameter_file_is_one_line(project, monkeypatch, parameters, words):
     project.parameters("02_baseline", parameters)
-    if source:
-        project.notebook("02_baseline", source)
-    code, lines = project.execute("02_baseline")
-    assert (code, len(lines)) == (1, 2)
-    assert lines[1].startswith(f"02_baseline failed: {words}")
+    monkeypatch.chdir(project.folder)
+    with pytest.raises(RecipeError) as caught:
+        report.parameters("quick", "02_baseline")
+    assert str(caught.value).startswith(f"params/quick/02_baseline.yaml: {words}")
+    assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("occupied", ["reports", ".stamps/quick"])
 def test_a_file_in_the_place_of_a_folder_is_one_line(project, occupied):
     project.notebook("02_baseline", "1")
     (project.folder / occupied).write_text("")
     code, lines = project.execute("02_baseline")
     assert code == 1
-    assert lines[-1].startswith("02_baseline failed: ")
-    assert f"{project.folder / occupied}" in lines[-1]
-    assert "and the same command goes on" in lines[-1]
+    (line,) = [line for line in lines if line.startswith("02_baseline failed: ")]
+    assert occupied in line
     assert not any("Traceback" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["switch", "environment"])
 def test_the_storage_is_what_was_typed(project, by):
-    url = "sqlite:///pa$$word$x%20.db"
+    url = """sqlite:///pa$$w'o"r\\d$x%20#.db"""
     project.notebook(
-        "02_baseline", "import os; open('seen', 'w').write(os.environ['FMNIST_STORAGE'])"
+        "02_baseline", "import os; open('seen', 'w').write(os.environ['FMNIST_OPTIONS'])"
     )
     if by == "environment":
-        project.env["FMNIST_STORAGE"] = url
-    code, _ = project.run("make", "baseline", *[f"STORAGE={url}"] * (by == "switch"))
+        project.env["STORAGE"] = url
+    code, _ = project.run("make", "baseline", *[f"STORAGE={url}"] * (by == "switch"), "REUSE=1")
     assert code == 0
-    assert (project.folder / "seen").read_text() == url
+    assert json.loads((project.folder / "seen").read_text()) == {
+        "reuse": True, "storage": url, "report": "quick/02_baseline",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_kernel_and_leaves_nothing(project, number):
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_says_one_line_and_leaves_nothing(project, number):
     project.notebook("02_baseline", WAIT)
-    process = project.start(sys.executable, "scripts/execute.py", "quick", "02_baseline")
+    command = [sys.executable, "scripts/report.py", "quick", "1", "02_baseline"]
+    process = project.start(*command)
     kernel = project.kernel()
     process.send_signal(number)
     output = process.communicate(timeout=30)[0]
-    assert (process.returncode, output) == (130, "02_baseline started\n02_baseline interrupted\n")
-    assert not kernel.is_running()
-    assert (project.folder / "freed").exists(), "the cell could clean up"
+    assert output.splitlines() == [
+        "02_baseline started", "interrupted; make all goes on where it was",
+    ]  # fmt: skip
+    assert process.returncode == 1
+    kernel.wait(10)
     assert project.files() == set()
 
 
+@pytest.mark.slow
 def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(project):
     project.notebook("01_data", "1 / (images_shown - 1)")
     project.notebook("02_baseline", "import os; os.kill(os.getppid(), 9)")  # the whole execution
     project.notebook("03_learning_rate", "1")
     project.notebook("14_summary", "print(profile)")
+    project.notebook("draft", "1")  # not of the form NN_name: no chapter
     project.parameters("01_data", "images_shown: 1")
+    project.parameters("costs", "03_learning_rate: {runs: 0, seconds: 90}")
     code, lines = project.run("make", "all", "JOBS=1")
     division = "ZeroDivisionError: division by zero (full log: .stamps/quick/01_data.log)"
     assert (code, len(lines)) == (2, 8), "one line is make's own"
-    assert lines[1] == f"01_data failed: {division}"
-    assert lines[3:5] == ["02_baseline failed: Killed", "03_learning_rate started"]
-    assert lines[5].startswith("03_learning_rate done in 0:")
-    assert lines[6] == "failed: 01_data, 02_baseline; not made: 14_summary"
+    assert lines[0] == "03_learning_rate started", "the longest comes first"
+    assert lines[1].startswith("03_learning_rate done in 0:")
+    assert lines[3] == f"01_data failed: {division}"
+    assert lines[5].startswith("02_baseline failed: exit status -9")
+    assert lines[6] == "failed: 01_data, 02_baseline"
     project.parameters("01_data", "images_shown: 2")
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "all")
@@ -204,11 +223,21 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     assert site.exists()
     assert project.run("make", "all") == (0, lines[-1:])
     built = site.stat().st_mtime_ns
-    (project.folder / "scripts" / "readme.py").touch()  # the front page has README's headline
+    (project.folder / "scripts" / "site.py").touch()
     assert project.run("make", "all") == (0, lines[-1:])
     assert site.stat().st_mtime_ns > built
 
 
+@pytest.mark.slow
+def test_what_was_edited_while_it_ran_runs_again(project):
+    edit = "import os, time; time.sleep(.1); os.utime('notebooks/02_baseline.ipynb')"
+    project.notebook("02_baseline", edit)
+    for _ in range(2):
+        code, lines = project.run("make", "baseline")
+        assert (code, lines[0]) == (0, "02_baseline started")
+
+
+@pytest.mark.slow
 def test_control_c_at_the_terminal_says_one_line_and_leaves_no_process(project):
     project.notebook("02_baseline", WAIT)
     project.env["TERM"] = "xterm"
@@ -216,30 +245,19 @@ def test_control_c_at_the_terminal_says_one_line_and_leaves_no_process(project):
     tty = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
     process = project.start("setsid", "--ctty", "make", "baseline", **tty)
     os.close(slave)
-    kernel = project.kernel()
-    time.sleep(1)  # for a frame that shows it running
-    os.write(master, b"\x03")
-    assert process.wait(30) != 0
-    shown = b""
+    shown, kernel = b"", None
     with contextlib.suppress(OSError):  # the end of a terminal
         while piece := os.read(master, 4096):
             shown += piece
-    assert b"running" in shown
+            if kernel is None and (project.folder / "pid").exists() and b" runs " in shown:
+                kernel = project.kernel()
+                os.write(master, b"\x03")
+    assert process.wait(30) != 0
+    assert b"02_baseline: 0 of ? runs" in shown
     assert shown.count(b"interrupted; make all goes on where it was") == 1
     assert b"Traceback" not in shown
-    assert not kernel.is_running()
+    kernel.wait(10)
     assert project.files() == set()
-
-
-def test_the_longest_study_starts_first(project):
-    for name in ("01_data", "02_baseline", "03_learning_rate", "14_summary"):
-        project.notebook(name, "1")
-    order = ["02_baseline", "03_learning_rate", "01_data", "14_summary"]
-    costs = "".join(f"{name}: {{runs: 1, seconds: {9 - i}}}\n" for i, name in enumerate(order))
-    for text, expected in ((costs, order), ("{}", sorted(order))):
-        project.parameters("costs", text)
-        _, lines = project.run("make", "-n", "all")
-        assert [line.split()[-1] for line in lines if "execute.py" in line] == expected
 
 
 @pytest.mark.parametrize(
@@ -248,6 +266,8 @@ def test_the_longest_study_starts_first(project):
      ("JOBS=0", "JOBS = 0: must be a positive integer"),
      ("JOBS=two", "JOBS = two: must be a positive integer"),
      ("PORT=http", "PORT = http: must be an integer from 1 to 65535"),
+     ("REUSE=yes", "REUSE = yes: must be 1 or nothing"),
+     ("SCHEDULER=host", "SCHEDULER = host: must be like tcp://host:8786"),
      ("PROFIL=paper", "PROFIL: no such switch; known: PROFILE, STORAGE")],
 )  # fmt: skip
 def test_a_wrong_switch_is_refused_in_one_line(project, switch, words):
@@ -262,45 +282,10 @@ def test_a_wrong_switch_is_refused_in_one_line(project, switch, words):
      (["all"], "quick"), (["all", "readme"], "quick")],
 )  # fmt: skip
 def test_what_readme_shows_is_the_paper_profile_and_all_executes_quick(project, goals, profile):
+    project.notebook("02_baseline", "1")
     _, lines = project.run("make", "-n", *goals)
-    scripts = [line for line in lines if re.search(r"scripts/(readme|archive|progress)\.py", line)]
-    assert scripts
-    assert all(re.search(rf"\.py {profile}\b", line) for line in scripts)
-
-
-@pytest.mark.parametrize("name", ["STORAGE", "FMNIST_STORAGE"])
-def test_storage_in_the_environment_arrives_as_it_is(project, name):
-    project.env[name] = "postgresql://me:pa$word@host/db"
-    (project.folder / "show.mk").write_text("include Makefile\nx:\n\t@printenv FMNIST_STORAGE\n")
-    assert project.run("make", "-f", "show.mk", "x") == (0, [project.env[name]])
-
-
-def test_remaining_time_follows_the_pace_so_far(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    progress = importlib.import_module("progress")
-    half = progress.Study("half", tmp_path, 10, 600, "running", elapsed=600)
-    half.gain(5)
-    found = progress.Study("found", tmp_path, 10, 300, "waiting", elapsed=1)
-    found.gain(5)  # in storage: says nothing about the pace
-    found.elapsed = found.elapsed_then = 0
-    board = progress.Board("quick", 2, [half, found])
-    assert board.pace() == pytest.approx(660 / 360)
-    assert board.remaining() == pytest.approx(300 * 660 / 360)
-    board.jobs = 1
-    assert board.remaining() == pytest.approx(450 * 660 / 360)
-    found.seconds = None
-    assert board.remaining() is None
-
-
-def test_costs_are_those_of_the_last_executions(project):
-    report = "open(os.environ['FMNIST_PROGRESS'], 'w').write('{\"done\": 4}')"
-    times = "open(os.environ['FMNIST_TIMES'], 'w').write('[]')"
-    project.notebook("02_baseline", f"import os\n{report}\n{times}")
-    project.execute("02_baseline")
-    assert project.run(sys.executable, "scripts/costs.py", "quick")[0] == 0
-    costs = yaml.safe_load((project.folder / "params/quick/costs.yaml").read_text())
-    seconds = json.loads((project.reports / "times/02_baseline.json").read_text())["seconds"]
-    assert costs == {"02_baseline": {"runs": 4, "seconds": round(seconds)}}
+    programs = r"(?:scripts/readme\.py|scripts/report\.py|fmnist_keras\.store) (\w+)"
+    assert set(re.findall(programs, "\n".join(lines))) == {profile}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)

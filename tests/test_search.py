@@ -240,31 +240,34 @@ def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(train
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
-     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]), (optuna.pruners.HyperbandPruner(), [1, 3])],
+     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]),
+     (optuna.pruners.HyperbandPruner(), [1, 3])],
 )  # fmt: skip
-def test_a_pruner_ends_trials_at_its_rungs(results_folder, pruner, rungs):
+def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, rungs):
+    log = tmp_path / "log"
+
     def grow(seed, folder, rate, epochs):
         path = folder / "epoch"
         start = int(path.read_text()) if path.exists() else 0
         path.write_text(str(epochs))
-        trained.append((rate, start, epochs))
+        with log.open("a") as file:
+            print(json.dumps([rate, start, epochs]), file=file)
         return {"val_accuracy": rate * epochs / 9}
 
-    trained = []
     options = {"train": grow, "pruner": pruner, "rungs": rungs, "rate": uniform(0.0, 1.0)}
     found = search({"epochs": 9}, 12, [0], **options)
     table = found.trials()
     pruned = table[table["state"] == "pruned"]
     assert 0 < len(pruned) < 12
     assert found.best == {"epochs": 9, "rate": pytest.approx(table["rate"].max())}
+    trained = [json.loads(line) for line in log.read_text().splitlines()]
     for rate, part in itertools.groupby(trained, key=lambda each: each[0]):
         steps = [(start, end) for _, start, end in part]
         ends = [0, *rungs, 9][: len(steps) + 1]
         assert steps == list(itertools.pairwise(ends)), f"{rate}: goes on, never begins again"
     assert list((results_folder / "checkpoints").iterdir()) == []
-    trained.clear()
     assert_frame_equal(search({"epochs": 9}, 12, [0], **options).trials(), table)
-    assert trained == []
+    assert len(log.read_text().splitlines()) == len(trained), "nothing is trained again"
     assert [trial.state.name.lower() for trial in stored(results_folder)] == list(table["state"])
 
 

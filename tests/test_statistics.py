@@ -46,16 +46,14 @@ def test_a_new_run_lies_within_its_interval_as_often_as_promised():
     [((4, 5), 1.0), ((0, 1), -2.0), ((2, 4), 0.0), ((3, np.inf), 0.0), ((-np.inf, 2), -1.0)],
 )
 def test_distance_is_that_of_the_nearest_printed_value(value, expected):
-    assert ours.distance(value, mean=3, sd=1, n=4) == pytest.approx(expected / np.sqrt(1.25))
+    away, _ = ours.distance_of_new_run(value, mean=3, sd=1, n=4)
+    assert away == pytest.approx(expected / np.sqrt(1.25))
 
 
 def test_distance_and_interval_agree():
-    sd, n = 0.7, 5
-    half = ours.half_width_of_new_run(sd, n)
-    at_the_edge = ours.distance((half, half), 0, sd, n)
-    assert ours.p_of_distance(at_the_edge, n) == pytest.approx(0.05)
-    assert np.isinf(ours.distance((1, 1), 0, 0.0, n))
-    assert ours.p_of_distance(np.inf, n) == 0
+    half = ours.half_width_of_new_run(0.7, 5)
+    assert ours.distance_of_new_run((half, half), 0, 0.7, 5)[1] == pytest.approx(0.05)
+    assert ours.distance_of_new_run((1, 1), 0, 0.0, 5) == (np.inf, 0)
 
 
 def test_conformal_p_by_counting():
@@ -73,29 +71,30 @@ def test_conformal_p_refutes_as_rarely_as_it_says():
 
 
 def test_seeds_needed_are_enough_and_one_less_is_not():
-    needed = ours.seeds_needed(sd=0.01, tolerance=0.021)
+    needed = ours.seeds_needed(sd=0.01, reach=0.021)
     assert ours.half_width_of_new_run(0.01, needed) <= 0.021
     assert ours.half_width_of_new_run(0.01, needed - 1) > 0.021
-    assert ours.seeds_needed(sd=0.011, tolerance=0.021) is None  # 1.96 · 0.011 > 0.021
+    assert ours.seeds_needed(sd=0.011, reach=0.021) is None  # 1.96 · 0.011 > 0.021
 
 
-def test_t_test_agrees_with_scipy_and_takes_equal_values():
-    assert ours.t_test(VALUES, 1.5) == pytest.approx(stats.ttest_1samp(VALUES, 1.5).pvalue)
-    assert ours.t_test([2.0, 2.0], 2.0) == 1
-    assert ours.t_test([2.0, 2.0], 1.0) == 0
-    assert np.isnan(ours.t_test([2.0]))
-
-
-def test_equivalence_is_twice_that_of_statsmodels():
+def test_p_values_agree_with_scipy_and_statsmodels():
+    assert ours.p_value(VALUES, 1.5) == pytest.approx(stats.ttest_1samp(VALUES, 1.5).pvalue)
     one, two = np.array([0.81, 0.83, 0.82, 0.84]), np.array([0.815, 0.826, 0.824, 0.838])
     p, _, _ = ttost_paired(one, two, -0.01, 0.01)
-    assert ours.equivalence_p(one - two, 0.01) == pytest.approx(2 * p)
-    mean, low, high = ours.interval(one - two)
+    assert ours.p_value(one - two, margin=0.01) == pytest.approx(2 * p)
+    _, low, high = ours.interval(one - two)
     margin = max(abs(low), abs(high))
-    assert ours.equivalence_p(one - two, margin) == pytest.approx(0.05)
-    assert mean != 0
-    assert ours.equivalence_p([0.0, 0.0], 0.1) == 0
-    assert ours.equivalence_p([0.2, 0.2], 0.1) == 1
+    assert ours.p_value(one - two, margin=margin) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "center", "margin", "p"),
+    [([2.0, 2.0], 2.0, None, 1), ([2.0, 2.0], 1.0, None, 0), ([0.1] * 10, 0.1, None, 1),
+     ([0.0, 0.0], 0.0, 0.1, 0), ([0.2, 0.2], 0.0, 0.1, 1), ([2.0], 0.0, None, np.nan),
+     ([1.0, 2.0, np.inf], 0.0, None, np.nan), ([1.0, np.nan], 0.0, 0.1, np.nan)],
+)  # fmt: skip
+def test_p_values_of_equal_too_few_and_infinite_values(values, center, margin, p):
+    assert ours.p_value(values, center, margin) == pytest.approx(p, nan_ok=True)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10])

@@ -1,9 +1,8 @@
 """What the sources printed and said, and what our runs say of it. Takes the two frames of a study;
 knows nothing of Keras."""
 
-from .answers import facts, table
 from .decisions import decide, sentence
-from .judgment import readings
+from .judgment import facts, readings, table
 from .numbers import published, select
 
 __all__ = ["decide", "facts", "published", "readings", "select", "sentence", "table"]

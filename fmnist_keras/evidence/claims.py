@@ -1,68 +1,57 @@
 """What the sources, and we, say about the runs, as data: ``claims/<notebook>.yaml`` has a row for
-each claim that the notebook decides, with the comparisons that decide it. They have these fields:
-
-says       the claim as a sentence; the words are ours, the sense is the source's
-compare    what must hold for it, one comparison or several; or, where the source leaves something
-           open, reading -> comparisons, ours or the most likely one first
-twin       the same question put fairly, where the claim compares unequal things
-protocol   columns of runs that the source states: runs that leave them decide nothing
-answer     whether the box under the notebook's title says it
-
-A comparison has a measure (see measures.py: a column of runs, something of a curve, arithmetic of
-both) and how it stands, seed by seed:
-
-of A, above B (below B)   A − B is above (below) ``by``, 0 unless given; B may be a number
-of A, equal B             A − B lies within ±margin; without ``of``: all pairs of the list
-rising, falling           each of the list is above (below) the one before
-varies                    not always the same of the list is highest
-
-A list stands for all pairs of its members. An arm is the name of a condition, or recipe fields.
-"""
+each claim that the notebook decides. ``claims/README.md`` explains the fields."""
 
 import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from .numbers import Number, Settings, Text, read
+from .numbers import Number, Settings, Strict, Text, read
 
-Condition = Annotated[
+Arm = Annotated[
     Settings | Number, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
 ]
 """One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
-Conditions = Annotated[
-    list[Condition], BeforeValidator(lambda v: v if isinstance(v, list) else [v]),
-    Field(min_length=1),
-]  # fmt: skip
+Arms = Annotated[
+    list[Arm], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)
+]
+SOURCES = {
+    "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
+    "I": "imputation report", "X": "sources side by side", "ours": "our finding",
+}  # fmt: skip
 
 
-class Comparison(BaseModel):
-    """How a measure of some arms must stand to that of others; see the head of this module."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class Comparison(Strict):
+    """How a measure of some arms must stand to that of others."""
 
     measure: Text
-    called: str = ""  # what a reader calls the measure
-    of: Conditions | None = None
-    above: Conditions | None = None
-    below: Conditions | None = None
-    equal: Conditions | None = None
-    rising: Conditions | None = None
-    falling: Conditions | None = None
-    varies: Conditions | None = None
+    called: str = ""
+    of: Arms | None = None
+    above: Arms | None = None
+    below: Arms | None = None
+    equal: Arms | None = None
+    varies: Arms | None = None
     by: Number = 0.0
     margin: Annotated[Number, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Comparison":
-        kinds = ("above", "below", "equal", "rising", "falling", "varies")
-        given = [kind for kind in kinds if getattr(self, kind)]
+        given = [kind for kind in ("above", "below", "equal", "varies") if getattr(self, kind)]
         if len(given) != 1:
-            raise ValueError(f"one of {', '.join(kinds)} is needed, not {given}")
-        if bool(self.of) == (given[0] in kinds[3:]) and given != ["equal"]:
+            raise ValueError(f"one of above, below, equal, varies is needed, not {given}")
+        if bool(self.of) == (given == ["varies"]) and given != ["equal"]:
             raise ValueError(f"{given[0]}: {'takes no' if self.of else 'needs'} `of`")
         return self
+
+    @property
+    def label(self) -> str:
+        return self.called or self.measure.replace("_", " ")
+
+    @property
+    def arms(self) -> list:
+        fields = (self.of, self.above, self.below, self.equal, self.varies)
+        return [arm for some in fields for arm in some or []]
 
 
 def _by_reading(compare: Any) -> Any:
@@ -80,26 +69,15 @@ Comparisons = Annotated[
 """Reading -> comparisons that must all hold; one without a name where nothing was left open."""
 
 
-SOURCES = {
-    "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
-    "I": "imputation report", "X": "sources side by side",
-}  # fmt: skip
-
-
-class Claim(BaseModel):
-    """One claim. R: of a source's own results; T: from a textbook; X: of a cause, or untested;
-    cross: from putting sources side by side; ours: a finding of this study."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+class Claim(Strict):
+    """One claim, with the comparisons that decide it."""
 
     id: Text
     says: Text
     kind: Literal["R", "T", "X", "cross", "ours"]
     compare: Comparisons
     twin: Comparisons | None = None
-    """The same question put fairly, where the claim compares unequal things."""
-    protocol: Settings = {}
-    """Recipe fields that the source states and a short profile may leave."""
+    protocol: Settings = Field(default={})
     note: str = ""
     answer: bool = False
 
@@ -113,12 +91,6 @@ def claims() -> dict[str, dict[str, Claim]]:
     """Every claim: notebook -> id -> claim. A bad one is a one-line ValueError."""
     files = sorted(Path(__file__).with_name("claims").glob("*.yaml"))
     return {path.stem: read(path, Claim) for path in files}
-
-
-def claims_of(notebook: str, *sources: str) -> list[Claim]:
-    """The claims that a notebook decides: of some sources (K, P, D, M, I, X, ours), or of all."""
-    chosen = claims()[notebook].values()
-    return [claim for claim in chosen if not sources or claim.source in sources]
 
 
 def described(condition: Any) -> str:

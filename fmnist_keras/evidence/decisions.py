@@ -1,24 +1,26 @@
 """Claims decided: each by comparisons of arms that share their seeds."""
 
 from collections.abc import Iterator, Mapping
-from itertools import combinations, pairwise
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .claims import SOURCES, Claim, Comparison, claims_of, described
-from .contrasts import Contrast, default_margin
-from .measures import measured, plain, select
-from .statistics import holm
-from .verdicts import NO_READING, NOT_REPRODUCED, NOT_RUN, OTHER_READING, REPRODUCED, UNDECIDED
+from . import verdicts
+from .claims import SOURCES, Claim, Comparison, Comparisons, claims, described
+from .judgment import deviations
+from .measures import measured, select, unit_of
+from .statistics import holm, interval, p_value, seeds_needed
 
 SHOWN = ["id", "claim", "effect", "n", "verdict", "rests on"]
+OURS = {"reproduced": "holds", "not reproduced": "does not hold", "undecided": "open"}
 
 
 def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
-    """The notebook's claims of some sources (or all), decided: a row each. ``results`` has the
-    frames ``runs`` and ``curves`` with every arm of these claims.
+    """The notebook's claims of some sources (K, P, D, M, I, X, ours) or all, decided: a row each.
+    ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims.
 
     effect: mean difference over seeds with its 95 % interval; of several comparisons the one that
     decides. Directional claims rest on paired t-tests, "no difference" on two one-sided ones, and
@@ -26,11 +28,14 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     not reproduced if one fails: its interval lies on the other side, or within the margin that
     makes no difference. Further columns hold what tables leave out.
     """
-    rows = [
-        row
-        for claim in claims_of(notebook, *sources)
-        for row in [_decided(claim, results), *_twin(claim, results)]
-    ]
+    rows = []
+    for claim in claims()[notebook].values():
+        if sources and claim.source not in sources:
+            continue
+        rows.append(_decided(claim, claim.compare, results, claim.note))
+        if claim.twin:
+            fair = {"id": f"{claim.id} fair", "kind": "twin", "claim": f"Put fairly: {claim.says}"}
+            rows.append(_decided(claim, claim.twin, results) | fair | {"answer": False})
     frame = pd.DataFrame(rows)
     frame.attrs |= {"rows": "claims", "shown": SHOWN}
     return frame
@@ -39,155 +44,148 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 def sentence(row: Mapping[str, Any]) -> str:
     """A decided claim in Markdown: the verdict, whose claim it is, and the difference that decides
     with its 95 % interval and the number of seeds."""
-    ours = row["kind"] == "ours"
-    words = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", UNDECIDED: "open"}
-    word = words.get(row["verdict"], row["verdict"]) if ours else row["verdict"]
-    whose = "our finding" if ours else SOURCES[row["source"]]
+    word = OURS.get(row["verdict"]) if row["source"] == "ours" else None
+    said = f"**{(word or row['verdict']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
     difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
     held, comparisons = row["held"], row["comparisons"]
     share = f"; {held} of {comparisons} comparisons hold" if comparisons > 1 else ""
-    measured = f"{difference}: {row['effect']}, n = {row['n']}{share}"
-    return f"**{word.capitalize()}** ({whose}): {row['claim']} *{measured}.*"
+    return f"{said} *{difference}: {row['effect']}, n = {row['n']}{share}.*"
 
 
-def _decided(claim: Claim, results: Any) -> dict[str, Any]:
-    found = {reading: _compare(some, results) for reading, some in claim.compare.items()}
-    verdicts = {reading: row["verdict"] for reading, row in found.items()}
-    first = next(iter(found))
-    chosen, verdict = first, verdicts[first]
-    held = [reading for reading, verdict_ in verdicts.items() if verdict_ == REPRODUCED]
-    if held and verdict != REPRODUCED:
-        chosen, verdict = held[0], OTHER_READING
-    elif verdict == NOT_REPRODUCED and len(found) > 1:
-        verdict = NO_READING if set(verdicts.values()) == {NOT_REPRODUCED} else UNDECIDED
-    if _deviates(claim, results):
-        verdict = NOT_RUN
-    held, comparisons = found[chosen]["held"], found[chosen]["comparisons"]
-    share = f"{held} of {comparisons} hold" if comparisons > 1 else ""
-    rests_on = "; ".join(filter(None, [chosen, share, found[chosen]["decisive"], claim.note]))
+def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -> dict[str, Any]:
+    found = [_compare(comparisons, results) for comparisons in compare.values()]
+    place, verdict = verdicts.any_holds([row["verdict"] for row in found], len(found) > 1)
+    if verdict != verdicts.OTHER_READING:
+        place = 0  # shown is our first reading, also where another one leaves it undecided
+    arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
+    runs = (select(results.runs, arm) for arm in arms if isinstance(arm, dict))
+    if any(deviations(claim.protocol, part) for part in runs):
+        verdict = verdicts.NOT_RUN
+    row = found[place]
+    share = f"{row['held']} of {row['comparisons']} hold" if row["comparisons"] > 1 else ""
+    rests_on = filter(None, [list(compare)[place], share, row["decisive"], note])
     return {
         "id": claim.id, "source": claim.source, "kind": claim.kind, "claim": claim.says,
-        **found[chosen], "verdict": verdict, "rests on": rests_on, "readings": len(found),
+        **row, "verdict": verdict, "rests on": "; ".join(rests_on), "readings": len(found),
         "answer": claim.answer,
     }  # fmt: skip
 
 
-def _twin(claim: Claim, results: Any) -> Iterator[dict[str, Any]]:
-    """The fair twin's row, if the claim has one."""
-    if claim.twin:
-        fields = {"compare": claim.twin, "twin": None, "note": "", "answer": False}
-        twin = claim.model_copy(update=fields)
-        row = _decided(twin, results)
-        yield row | {
-            "id": f"{claim.id} fair",
-            "kind": "twin",
-            "claim": f"Put fairly: {claim.says}",
-        }
-
-
-def _deviates(claim: Claim, results: Any) -> bool:
-    """Whether any run that the claim rests on left the source's protocol."""
-    arms = [
-        arm
-        for some in claim.compare.values()
-        for comparison in some
-        for arm in _arms(comparison)
-        if isinstance(arm, dict)
-    ]
-    return any(
-        any(plain(ours) != plain(theirs) for ours in select(results.runs, arm)[field])
-        for arm in arms
-        for field, theirs in claim.protocol.items()
-    )
-
-
-def _arms(comparison: Comparison) -> list:
-    fields = ("of", "above", "below", "equal", "rising", "falling", "varies")
-    return [arm for field in fields for arm in getattr(comparison, field) or []]
-
-
 def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
-    """What some comparisons say, all of which must hold."""
+    """What some comparisons say, all of which must hold, and the one that decides: the clearest
+    that fails, or else the least clear."""
     if comparisons[0].varies:
-        return _winners(comparisons[0], results)
+        return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
     p_values = holm([contrast.p for contrast in contrasts])
-    outcomes = [each.outcome(p) for each, p in zip(contrasts, p_values, strict=True)]
-    verdict = REPRODUCED if set(outcomes) == {"holds"} else UNDECIDED
-    verdict = NOT_REPRODUCED if "fails" in outcomes else verdict
-    number = _decisive(outcomes, p_values)
+    outcomes = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
+    verdict, clear = verdicts.all_hold(outcomes), np.where(np.isnan(p_values), 2.0, p_values)
+    failed = np.array(outcomes) == verdicts.NOT_REPRODUCED
+    number = int(np.where(failed, clear, 3).argmin() if failed.any() else clear.argmax())
     chosen = contrasts[number]
     return {
-        "effect": chosen.effect,
-        "n": len(chosen.differences),
-        "verdict": verdict,
-        "p": float(p_values[number]),
-        "held": outcomes.count("holds"),
-        "comparisons": len(outcomes),
-        "decisive": chosen.label,
-        "measure": chosen.measure,
-        "kind of test": chosen.kind,
-        "differences": [float(value) for value in chosen.differences],
-        "seeds needed": chosen.seeds_needed if verdict == UNDECIDED else None,
-    }
+        "effect": chosen.effect, "n": len(chosen.differences), "verdict": verdict,
+        "p": float(p_values[number]), "held": outcomes.count(verdicts.REPRODUCED),
+        "comparisons": len(outcomes), "decisive": chosen.label, "measure": chosen.measure,
+        "kind of test": chosen.kind, "differences": chosen.differences.tolist(),
+        "seeds needed": chosen.seeds_needed if verdict == verdicts.UNDECIDED else None,
+    }  # fmt: skip
 
 
-def _decisive(outcomes: list[str], p_values: np.ndarray) -> int:
-    """The contrast that settles a claim: the clearest that fails, or else the least clear."""
-    order = np.where(np.isnan(p_values), 2.0, p_values)
-    failed = [number for number, outcome in enumerate(outcomes) if outcome == "fails"]
-    if failed:
-        return min(failed, key=lambda number: order[number])
-    return int(np.argmax(order))
+def _firsts(comparison: Comparison, results: Any) -> dict[str, Any]:
+    """How often each arm is the best of its seed: the claim is that not always the same is."""
+    arms, measure = comparison.varies, comparison.measure
+    values = pd.DataFrame({described(arm): measured(results, arm, measure) for arm in arms})
+    firsts = values.dropna().idxmax(axis=1).value_counts()
+    return {
+        "effect": ", ".join(f"{name} first {count}×" for name, count in firsts.items()),
+        "n": int(firsts.sum()), "verdict": verdicts.decided(len(firsts) > 1, False),
+        "p": None, "held": int(len(firsts) > 1), "comparisons": 1, "decisive": comparison.label,
+        "measure": measure, "kind of test": "varies", "differences": [], "seeds needed": None,
+    }  # fmt: skip
 
 
-def _contrasts(comparison: Comparison, results: Any) -> Iterator[Contrast]:
+def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
     for kind in ("above", "below", "equal"):
-        for other in getattr(comparison, kind) or []:
-            for arm in comparison.of or []:
-                yield _contrast(comparison, results, arm, other, kind)
-    if comparison.equal and not comparison.of:
-        for arm, other in combinations(comparison.equal, 2):
-            yield _contrast(comparison, results, arm, other, "equal")
-    for kind, ordered in (("above", comparison.rising), ("below", comparison.falling)):
-        for lower, higher in pairwise(ordered or []):
-            yield _contrast(comparison, results, higher, lower, kind)
+        others = getattr(comparison, kind) or []
+        pairs = [(arm, other) for other in others for arm in comparison.of or []]
+        for arm, other in pairs or combinations(others, 2):
+            yield _contrast(comparison, results, arm, other, kind)
 
 
-def _contrast(comparison: Comparison, results: Any, arm: Any, other: Any, kind: str) -> Contrast:
+def _contrast(comparison: Comparison, results: Any, arm: Any, other: Any, kind: str) -> "Contrast":
     measure = comparison.measure
     one = measured(results, arm, measure)
     two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
     one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
-    differences = (one - two).to_numpy()
-    if not differences.size:
+    if one.empty:
         raise ValueError(f"{measure}: no seed has both {described(arm)} and {described(other)}")
-    reference = np.mean(np.abs(two))
-    margin = comparison.margin or default_margin(measure, float(reference))
+    unit = unit_of(measure)
+    usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
+    margin = comparison.margin or usual
     if kind == "equal" and not margin:
         raise ValueError(f"{measure}: equality needs a margin")
-    label = f"{comparison.called or measure.replace('_', ' ')}: {described(arm)}"
-    label += "" if other == 0 else f" − {described(other)}"
+    arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
+    label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
     return Contrast(measure, label, kind, differences, margin, comparison.by)
 
 
-def _winners(comparison: Comparison, results: Any) -> dict[str, Any]:
-    """How often each arm is the best of its seed: the claim is that not always the same is."""
-    frame = pd.DataFrame(
-        {described(arm): measured(results, arm, comparison.measure) for arm in comparison.varies}
-    ).dropna()
-    firsts = frame.idxmax(axis=1).value_counts()
-    held = len(firsts) > 1
-    return {
-        "effect": ", ".join(f"{name} first {count}×" for name, count in firsts.items()),
-        "n": len(frame),
-        "verdict": REPRODUCED if held else UNDECIDED,
-        "p": None,
-        "held": int(held),
-        "comparisons": 1,
-        "decisive": comparison.called or comparison.measure.replace("_", " "),
-        "measure": comparison.measure,
-        "kind of test": "varies",
-        "differences": [],
-        "seeds needed": None,
-    }
+@dataclass(frozen=True)
+class Contrast:
+    """One arm against another, or against a number: one difference per seed."""
+
+    measure: str
+    label: str
+    kind: str  # above, below or equal
+    differences: np.ndarray  # by seed, in the measure's unit
+    margin: float | None
+    by: float = 0.0
+
+    @property
+    def p(self) -> float:
+        return p_value(self.differences, self.by, self.margin if self.kind == "equal" else None)
+
+    def verdict(self, p: float) -> str:
+        """Whether it holds, with ``p`` adjusted for the claim's number of contrasts."""
+        if np.isnan(p):
+            return verdicts.UNDECIDED
+        mean, low, high = interval(self.differences - self.by)
+        if self.kind == "equal":
+            return verdicts.decided(p < 0.05, low > self.margin or high < -self.margin)
+        is_none = self.margin and not self.by and -self.margin < low and high < self.margin
+        holds = p < 0.05 and (mean > 0) == (self.kind == "above")
+        return verdicts.decided(holds, p < 0.05 or is_none)
+
+    @property
+    def seeds_needed(self) -> int | None:
+        """About how many seeds would decide it, were spread and mean as they are."""
+        if len(self.differences) < 2:
+            return None
+        mean, sd = float(np.mean(self.differences)) - self.by, np.std(self.differences, ddof=1)
+        aim = abs(self.margin - abs(mean)) if self.kind == "equal" else abs(mean)
+        return seeds_needed(sd, aim, of_new_run=False) if aim else None
+
+    @property
+    def effect(self) -> str:
+        """Mean difference and its 95 % interval, as a reader sees it."""
+        if undefined := np.count_nonzero(~np.isfinite(self.differences)):
+            return f"undefined in {undefined} of {len(self.differences)} seeds"
+        unit, n = unit_of(self.measure), len(self.differences)
+        mean, low, high = interval(self.differences * unit.scale)
+        if n > 1 and np.ptp(self.differences) == 0:
+            return f"{_signed(mean, _digits(mean)) if mean else 0}{unit.name} with every seed"
+        digits = unit.digits or _digits(mean)
+        while n > 1 and digits < 6 and len({0.0, round(low, digits), round(high, digits)}) < 3:
+            digits += 1
+        mean, low, high = (_signed(value, digits) for value in (mean, low, high))
+        return f"{mean}{unit.name}" + (f" ({low} to {high})" if n > 1 else "")
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _digits(value: float) -> int:
+    """Decimals that show about three significant digits, and no more than six."""
+    size = abs(value) if abs(value) >= 1e-6 else 1.0
+    return int(np.clip(2 - np.floor(np.log10(size)), 0, 6))

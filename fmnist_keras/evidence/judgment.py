@@ -1,33 +1,27 @@
-"""Readings: published numbers beside ours, for each defensible choice of what a source leaves
-open. Could one new run of ours have given the number?"""
+"""Published numbers beside ours: could one new run of ours have given the number? In each reading,
+which is a defensible choice of what a source leaves open, and of all together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from . import statistics, verdicts
 from .claims import shown
 from .measures import plain, select
 from .numbers import Published
 from .numbers import select as numbers_of
-from .statistics import (
-    conformal_p,
-    distance,
-    equivalence_p,
-    half_width_of_new_run,
-    interval,
-    p_of_distance,
-    seeds_needed,
-)
-from .verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, SAYS_LITTLE, UNDECIDED
 
 NOTHING = "nothing"  # is assumed
-# A new run's interval that reaches farther to either side than this can confirm no number.
-TOLERANCE = {"fraction": 0.02, "percent": 2.0, "points": 2.0}  # accuracies, absolute
-RELATIVE_TOLERANCE = {"loss": 0.15, "epochs": 0.5, "count": 0.5}  # of the number
-RATE_TOLERANCE = np.log10(2)  # a learning rate: a factor of two
-DIGITS = {"fraction": 4, "loss": 4, "rate": 4, "percent": 2, "points": 2, "epochs": 1, "count": 1}
+UNITS = {
+    "fraction": (4, 1, 0.02, 0.0), "percent": (2, 100, 2.0, 0.0), "points": (2, 100, 2.0, 0.0),
+    "loss": (4, 1, 0.0, 0.15), "epochs": (1, 1, 0.0, 0.5), "count": (1, 1, 0.0, 0.5),
+    "rate": (4, 1, np.log10(2), 0.0),  # a factor of two
+}  # fmt: skip
+"""Unit of a number: decimals, what our value is multiplied by, and the tolerance, as such or as a
+share: a new run's interval that reaches farther to either side can confirm no number."""
 READ_AS = {
     "train_accuracy": "accuracy evaluated after training",
     "restored_train_accuracy": "accuracy evaluated at the best epoch",
@@ -35,6 +29,38 @@ READ_AS = {
 }
 SHOWN = ["id", "condition", "quantity", "published", "measured", "n", "SD", "distance", "verdict",
          "assumed"]  # fmt: skip
+
+
+def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
+    """Published numbers beside ours, a row each; ``numbers.select`` tells what a pattern may be.
+
+    ``runs``: a row per recipe × seed with the recipe's fields, ``recipe`` (a hash), ``seed``,
+    ``train_images`` and metrics (accuracies as fractions). Facts are left out: see :func:`facts`.
+
+    A number's row is that of the reading that answers it (columns as in :func:`readings`), with
+    the verdict that follows from all. ValueError: no such runs, a missing column, or runs that no
+    open field tells apart.
+    """
+    found = readings(runs, *patterns)
+    frame = pd.DataFrame([_answer(lines) for _, lines in found.groupby("id", sort=False)])
+    frame.attrs |= {"rows": "numbers", "shown": [*SHOWN, "readings"]}
+    return frame
+
+
+def _answer(lines: pd.DataFrame) -> dict[str, Any]:
+    """A number's row, of all its readings; one that is said of several members needs all of them.
+    Where all readings fail, the nearest stands in the row."""
+    by_reading = lines.groupby("assumed", sort=False)
+    worst = [part.loc[part["verdict"].map(verdicts.BEST_FIRST).idxmax()] for _, part in by_reading]
+    is_open = worst[0]["assumed"] != NOTHING
+    place, verdict = verdicts.any_holds([line["verdict"] for line in worst], is_open)
+    chosen, p = worst[place], worst[place]["p"]
+    if verdict in {verdicts.NOT_REPRODUCED, verdicts.NO_READING}:
+        refuted = [line for line in worst if line["verdict"] == verdicts.NOT_REPRODUCED]
+        near = [line for line in refuted if not np.isnan(line["away"])]
+        chosen = min(near, key=lambda line: abs(line["away"]), default=chosen)
+        p = np.nanmax([line["p"] for line in worst])
+    return chosen.to_dict() | {"verdict": verdict, "p": p, "readings": len(worst)}
 
 
 def readings(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
@@ -50,149 +76,95 @@ def readings(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame
     rows = [row for row in numbers_of(patterns) if not row.fact]
     if not rows:
         raise ValueError(f"{patterns}: only facts")
-    spread = _family_spread(rows, runs)
-    lines = [line for row in rows for line in _readings(row, runs, spread.get(row.family, 0.0))]
-    frame = pd.DataFrame(lines)
+    frame = pd.DataFrame([line for row in rows for line in _readings(row, runs)])
     frame.attrs |= {"rows": "readings", "shown": SHOWN}
     return frame
 
 
-def _family_spread(rows: list[Published], runs: pd.DataFrame) -> dict[str, float]:
-    """Family -> the pooled seed SD of its numbers' first readings, in their unit."""
-    pooled: dict[str, list[float]] = {}
-    for row in rows:
-        if row.family:
-            sample = _in_unit(row, next(iter(_groups(row, runs)))[2])
-            pooled.setdefault(row.family, []).append(np.var(sample, ddof=1))
-    return {family: float(np.sqrt(np.mean(variances))) for family, variances in pooled.items()}
-
-
-def _groups(row: Published, runs: pd.DataFrame) -> Iterator[tuple]:
-    """The readings of a number: (metric, runs of one recipe, their values), in the runs' order."""
-    needed = {*row.where, *row.protocol, *row.open, *row.metric, "train_images", "recipe", "seed"}
-    if missing := needed - {"train_size"} - set(runs):
+def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The readings of a number, in the runs' order: one for each metric and each choice of what is
+    open; of a number that is said of several members, one for each of these too."""
+    apart = [*row.open, *filter(None, [row.each])]
+    needed = {*row.where, *row.protocol, *apart, *row.metric, "train_images", "recipe", "seed",
+              row.ends, row.least_sd}  # fmt: skip
+    if missing := needed - {"train_size", None} - set(runs):
         raise ValueError(f"{row.id}: the runs have no column {', '.join(sorted(missing))}")
     chosen = select(runs, row.where)
     if chosen.empty:
         raise ValueError(f"{row.id}: no runs where {row.where}")
-    fields = [*row.open, *([row.each] if row.each else [])]
-    told_apart = [tuple(map(plain, values)) for values in chosen[fields].itertuples(index=False)]
-    for metric in row.metric:
-        for _, part in (
-            chosen.groupby(pd.Index(told_apart), sort=False) if fields else [("", chosen)]
-        ):
-            if part["seed"].duplicated().any():
-                raise ValueError(
-                    f"{row.id}: ambiguous, {len(part)} runs of {part['recipe'].nunique()} recipes"
-                )
-            yield metric, part, part[metric].to_numpy(float)
+    choices = [tuple(map(plain, values)) for _, *values in chosen[apart].itertuples()]
+    parts = [chosen[[one == other for other in choices]] for one in dict.fromkeys(choices)]
+    for number, (metric, part) in enumerate(product(row.metric, parts)):
+        if part["seed"].duplicated().any():
+            recipes = part["recipe"].nunique()
+            raise ValueError(f"{row.id}: ambiguous, {len(part)} runs of {recipes} recipes")
+        line = {"id": row.id, "report": row.report, "condition": row.condition}
+        line |= {"quantity": row.quantity, "published": row.printed, **_judged(row, part, metric)}
+        deviation = deviations(row.protocol, part)
+        yield line | {
+            "verdict": verdicts.NOT_RUN if deviation else line["verdict"],
+            "assumed": _assumed(row, part, metric, is_first=number == 0),
+            "protocol": deviation or "as published",
+            "member": plain(part[row.each].iloc[0]) if row.each else "",
+        }
 
 
-def _in_unit(row: Published, values: np.ndarray) -> np.ndarray:
-    values = values * 100 if row.unit in {"percent", "points"} else values
-    return np.log10(values) if row.unit == "rate" else values
-
-
-def _readings(row: Published, runs: pd.DataFrame, least_sd: float) -> list[dict[str, Any]]:
-    lines = []
-    for number, (metric, part, values) in enumerate(_groups(row, runs)):
-        line = dict(id=row.id, report=row.report, condition=row.condition, quantity=row.quantity)
-        line |= {"published": row.printed, **_judged(row, part, _in_unit(row, values), least_sd)}
-        deviations = _deviations(row, part)
-        if deviations:
-            line["verdict"] = NOT_RUN
-        line["assumed"] = _assumed(row, part, metric, first=number == 0)
-        line["protocol"] = deviations or "as published"
-        line["member"] = plain(part[row.each].iloc[0]) if row.each else ""
-        lines.append(line)
-    return lines
-
-
-def _judged(row: Published, part: pd.DataFrame, sample: np.ndarray, least_sd: float) -> dict:
+def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
     """What the runs of one reading say of the number."""
-    n, (low, high) = len(sample), row.range
+    digits, scale, tolerance, share = UNITS[row.unit]
+    tolerance = max(tolerance + share * abs(row.value), 0 if row.bound else row.rounding)
+    sample, published, n = part[metric].to_numpy(float) * scale, row.range, len(part)
     if row.unit == "rate":
-        low, high = np.log10([low, high])
+        sample, published = np.log10(sample), np.log10(published)
     ends = part[row.ends].to_numpy(float) if row.ends else np.full(n, np.inf)
-    censored = ~np.isfinite(sample) | (sample >= ends)
-    if censored.any():
-        return _judged_by_rank(row, sample, censored, ends)
-    mean, _, top = interval(sample)
-    sd = max(float(np.std(sample, ddof=1)) if n > 1 else np.nan, least_sd)
+    if not np.isfinite(sample).all() or (sample >= ends).any():
+        return _judged_by_rank(row, sample, ends)
+    mean, _, top = statistics.interval(sample)
+    sd = float(np.std(sample, ddof=1)) if n > 1 else np.nan
+    sd = max(sd, part[row.least_sd].iloc[0]) if row.least_sd else sd
+    measured = f"{mean:.{digits}f}" + (f" ± {top - mean:.{digits}f}" if n > 1 else "")
     if row.unit in {"epochs", "count"}:
         sd = np.hypot(sd, np.sqrt(1 / 12))  # whole numbers: a spread of none is not none
     if row.unit == "rate":  # nor is it of rates picked from a few
-        sd = np.hypot(sd, RATE_TOLERANCE / np.sqrt(12))
-    away, half = distance((low, high), mean, sd, n), half_width_of_new_run(sd, n)
-    tolerance, p = _tolerance(row), p_of_distance(away, n)
-    center = np.clip(mean, low, high)
-    surely = low <= mean - half and mean + half <= high
+        sd = np.hypot(sd, tolerance / np.sqrt(12))
+        measured = f"{10**mean:.{digits}f} ×÷ {10 ** (top - mean):.1f}"
+    away, p = statistics.distance_of_new_run(published, mean, sd, n)
+    half = statistics.half_width_of_new_run(sd, n)
+    needed = statistics.seeds_needed(sd, tolerance) if n > 1 else None
+    center = np.clip(mean, *published)
+    surely = published[0] <= mean - half and mean + half <= published[1]
+    verdict = verdicts.decided(p >= 0.05 and (surely or half <= tolerance), p < 0.05)
+    if verdict == verdicts.UNDECIDED and n > 1 and not needed:
+        verdict = verdicts.SAYS_LITTLE
     return {
-        "measured": _shown_mean(row, mean, top - mean),
-        "n": n,
-        "SD": f"{sd:.{DIGITS[row.unit]}f}" if n > 1 else "–",
+        "measured": measured, "n": n, "SD": f"{sd:.{digits}f}" if n > 1 else "–",
         "distance": f"{round(away, 1) + 0:+.1f}" if n > 1 else "–",
-        "verdict": REPRODUCED if surely else _verdict(p, half, tolerance, sd),
-        "p": p,
-        "away": away,
-        "new_run": (mean - half, mean + half),
-        "equivalent": equivalence_p(sample - center, tolerance) < 0.05,
+        "verdict": verdict, "p": p, "away": away, "new_run": (mean - half, mean + half),
+        "equivalent": statistics.p_value(sample, center, tolerance) < 0.05,
         "as_extreme": float(np.mean(np.abs(sample - mean) >= abs(center - mean))),
-        "mean": mean,
-        "seeds needed": seeds_needed(sd, tolerance) if n > 1 else None,
-    }
+        "mean": mean, "seeds needed": needed,
+    }  # fmt: skip
 
 
-def _verdict(p: float, half: float, tolerance: float, sd: float) -> str:
-    if p < 0.05:
-        return NOT_REPRODUCED
-    if half <= tolerance:
-        return REPRODUCED
-    return UNDECIDED if np.isnan(half) or seeds_needed(sd, tolerance) else SAYS_LITTLE
-
-
-def _judged_by_rank(row: Published, sample: np.ndarray, censored: np.ndarray, ends) -> dict:
+def _judged_by_rank(row: Published, sample: np.ndarray, ends: np.ndarray) -> dict[str, Any]:
     """For values of which some are only known to lie beyond where a run ended."""
-    p = conformal_p(row.range, np.where(censored, np.inf, sample))
+    censored = ~np.isfinite(sample) | (sample >= ends)
+    p = statistics.conformal_p(row.range, np.where(censored, np.inf, sample))
     every = row.bound == "lower" and np.min(np.where(censored, ends, sample)) >= row.value
-    known = sample[~censored]
-    texts = [f"{np.median(known):.{DIGITS[row.unit]}f}"] if known.size else []
+    known = f"{np.median(sample[~censored]):.{UNITS[row.unit][0]}f}, " if not censored.all() else ""
     what = f"at the end, {ends.max():g}" if row.ends else "undefined"
-    texts.append(f"{censored.sum()} of {len(sample)} {what}")
     return {
-        "measured": ", ".join(texts),
-        "n": len(sample),
-        "SD": "–",
-        "distance": "–",
-        "verdict": REPRODUCED if every else NOT_REPRODUCED if p < 0.05 else UNDECIDED,
-        "p": p,
-        "away": np.nan,
-        "new_run": (np.nan, np.nan),
-        "equivalent": False,
-        "as_extreme": np.nan,
-        "mean": np.nan,
-        "seeds needed": None,
-    }
+        "measured": f"{known}{censored.sum()} of {len(sample)} {what}", "n": len(sample),
+        "SD": "–", "distance": "–", "verdict": verdicts.decided(every, p < 0.05), "p": p,
+        "away": np.nan, "new_run": (np.nan, np.nan), "equivalent": False, "as_extreme": np.nan,
+        "mean": np.nan, "seeds needed": None,
+    }  # fmt: skip
 
 
-def _tolerance(row: Published) -> float:
-    if row.unit == "rate":
-        return RATE_TOLERANCE
-    least = TOLERANCE.get(row.unit) or RELATIVE_TOLERANCE[row.unit] * abs(row.value)
-    return max(least, 0 if row.bound else row.rounding)
-
-
-def _shown_mean(row: Published, mean: float, half: float) -> str:
-    digits = DIGITS[row.unit]
-    if row.unit == "rate":
-        return f"{10**mean:.{digits}f} ×÷ {10**half:.1f}"
-    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half == half else "")
-
-
-def _deviations(row: Published, runs: pd.DataFrame) -> str:
-    """What the runs did otherwise than the report, or an empty string."""
+def deviations(protocol: Mapping[str, Any], runs: pd.DataFrame) -> str:
+    """What the runs did otherwise than the source, or an empty string."""
     texts = []
-    for field, theirs in row.protocol.items():
+    for field, theirs in protocol.items():
         column = runs["train_images" if field == "train_size" else field]
         ours, least = dict.fromkeys(map(plain, column)), str(theirs).partition(">=")[2]
         if not all(value >= float(least) if least else value == theirs for value in ours):
@@ -200,11 +172,30 @@ def _deviations(row: Published, runs: pd.DataFrame) -> str:
     return "; ".join(texts)
 
 
-def _assumed(row: Published, part: pd.DataFrame, metric: str, first: bool) -> str:
+def _assumed(row: Published, part: pd.DataFrame, metric: str, is_first: bool) -> str:
     """What this reading takes for granted: the open fields with their values here."""
     texts = [READ_AS.get(metric, metric.replace("_", " "))] if len(row.metric) > 1 else []
     for field in row.open:
-        value = plain(part[field].iloc[0])
-        because = " (chosen because it fits)" if first and field in row.fitted else ""
-        texts.append(f"{field.replace('_', ' ')} {shown(value)}{because}")
+        because = " (chosen because it fits)" if is_first and field in row.fitted else ""
+        texts.append(f"{field.replace('_', ' ')} {shown(plain(part[field].iloc[0]))}{because}")
     return ", ".join(texts) or NOTHING
+
+
+def facts(measured: Mapping[str, float | Sequence[float]]) -> pd.DataFrame:
+    """Numbers that need no statistics, such as shapes and parameter counts, beside ours.
+
+    ``measured``: id of a fact -> our number or numbers. verdict: "reproduced" if all of them are
+    the published ones to half a printed unit. ValueError: an id that is unknown or not a fact's.
+    """
+    lines = []
+    for row, value in zip(numbers_of(list(measured)), measured.values(), strict=True):
+        if row.id not in measured or not row.fact:
+            raise ValueError(f"{row.id} is not the id of a fact: table() takes measured numbers")
+        theirs, ours = np.atleast_1d(row.value), np.atleast_1d(value)
+        close = theirs.shape == ours.shape and all(abs(theirs - ours) <= row.rounding / 2)
+        line = dict(id=row.id, report=row.report, condition=row.condition, published=row.printed)
+        line["ours"] = ", ".join(f"{number:.10g}" for number in ours)
+        lines.append(line | {"verdict": verdicts.REPRODUCED if close else verdicts.NOT_REPRODUCED})
+    frame = pd.DataFrame(lines)
+    frame.attrs |= {"rows": "facts", "shown": ["id", "condition", "published", "ours", "verdict"]}
+    return frame

@@ -19,10 +19,15 @@ Settings = dict[str, Annotated[str | int | float | tuple[int, ...], BeforeValida
 Row = TypeVar("Row", bound=BaseModel)
 
 
-class Published(BaseModel):
-    """One printed number: where it stands, how exactly it is printed, and which runs answer it."""
+class Strict(BaseModel):
+    """A row of a YAML file: no other fields, and nothing that is not what it should be."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Published(Strict):
+    """One printed number: where it stands, how exactly it is printed, and which runs answer it.
+    The head of numbers.yaml explains the fields."""
 
     id: Text
     report: Literal["K", "P", "D", "M", "I"]
@@ -32,24 +37,18 @@ class Published(BaseModel):
     value: Annotated[Number | tuple[Number, ...], BeforeValidator(plain)]  # several: facts only
     rounding: Annotated[Number, Field(gt=0)]  # one unit of the last printed digit
     about: Literal["about", "nearly"] | None = None
-    """about: given as approximate, or as a range: value in its middle, rounding wide. nearly: the
-    quantity lies below the value, by one unit of rounding at most."""
-    bound: Literal["lower", "upper"] | None = None  # exact: the quantity lies above it, below it
+    bound: Literal["lower", "upper"] | None = None
     unit: Literal["fraction", "percent", "loss", "epochs", "points", "rate", "count"]
     metric: Annotated[Texts, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
-    """Columns of runs, each a reading; fact: needs no runs."""
-    where: Settings  # recipe fields that pick the runs out of the frame the notebook hands over
-    each: Text | None = None  # a field: the number is said of each of its values
-    protocol: Settings  # recipe field -> what the report used, or ">= 38" for at least 38
+    where: Settings
+    each: Text | None = None
+    protocol: Settings
     open: Texts = ()
-    """Recipe fields that the report leaves open: runs that differ in them are readings."""
-    fitted: Texts = ()  # those of them whose first reading was chosen because it fits
-    ends: Text | None = (
-        None  # a field whose value ends what can be seen: there, a value is censored
-    )
-    family: Text | None = None  # numbers whose seed spread is alike: none counts as less
-    than: Text | None = None  # the id of the number that the report compares it with
-    same_as: Text | None = None  # the id of another print of the same run's number
+    fitted: Texts = ()
+    ends: Text | None = None
+    least_sd: Text | None = None
+    than: Text | None = None
+    same_as: Text | None = None
     notebook: Annotated[str, Field(pattern=r"^\d\d_[a-z_]+$")]
     note: str = ""
 
@@ -63,9 +62,8 @@ class Published(BaseModel):
         """The number as the report has it: "0.0990", "≈ 92", "> 0.9", "256, 64, 28"."""
         digits = len(f"{self.rounding:.10f}".rstrip("0").partition(".")[2])
         texts = [max(f"{v:.10g}", f"{v:.{digits}f}", key=len) for v in np.atleast_1d(self.value)]
-        about = {"about": "≈ ", "nearly": "just below ", None: ""}[self.about]
-        sign = {"lower": "> ", "upper": "< ", None: about}[self.bound]
-        return sign + ", ".join(texts)
+        signs = {"lower": "> ", "upper": "< ", "about": "≈ ", "nearly": "just below ", None: ""}
+        return signs[self.bound or self.about] + ", ".join(texts)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -95,15 +93,10 @@ def read(path: Path, kind: type[Row]) -> dict[str, Row]:
     return rows
 
 
-def load(path: Path) -> dict[str, Published]:
-    """Read a YAML list of published numbers; see :func:`read`."""
-    return read(path, Published)
-
-
 @functools.cache
 def published() -> dict[str, Published]:
     """Every published number, id -> row, in the ledger's order."""
-    return load(Path(__file__).with_name("numbers.yaml"))
+    return read(Path(__file__).with_name("numbers.yaml"), Published)
 
 
 def select(pattern: str | Sequence[str]) -> list[Published]:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-MOST_SEEDS = 1_000
-"""More seeds than this are not asked for."""
+MOST_SEEDS = 1_000  # more are not asked for
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
@@ -30,17 +29,24 @@ def half_width_of_new_run(sd: float, n: int, level: float = 0.95) -> float:
     return float(stats.t.ppf((1 + level) / 2, n - 1) * sd * np.sqrt(1 + 1 / n)) if n > 1 else np.nan
 
 
-def distance(value: tuple[float, float], mean: float, sd: float, n: int) -> float:
-    """How far one further value lies from the n, in units of its standard error: (value − mean) /
-    (s·√(1 + 1/n)). ``value``: a range (low, high) of what it may be; its nearest point counts."""
+def seeds_needed(sd: float, reach: float, of_new_run: bool = True) -> int | None:
+    """The fewest seeds of standard deviation ``sd`` at which the 95 % interval, of a new run or of
+    the mean, reaches no farther than ``reach`` to either side; None where no number does."""
+    n = np.arange(2 if of_new_run else 3, MOST_SEEDS + 1)
+    enough = n[stats.t.ppf(0.975, n - 1) * sd * np.sqrt(of_new_run + 1 / n) <= reach]
+    return int(enough[0]) if enough.size else None
+
+
+def distance_of_new_run(
+    value: tuple[float, float], mean: float, sd: float, n: int
+) -> tuple[float, float]:
+    """How far one further value lies from the n, in units of its standard error, (value − mean) /
+    (s·√(1 + 1/n)), and its two-sided p (Student, n − 1). ``value``: a range (low, high) of what it
+    may be; its nearest point counts."""
     gap = max(value[0] - mean, 0.0) + min(value[1] - mean, 0.0)
     with np.errstate(divide="ignore"):  # values that are all alike: infinitely far
-        return float(gap and np.divide(gap, sd * np.sqrt(1 + 1 / n)))
-
-
-def p_of_distance(standardized: float, n: int) -> float:
-    """Two-sided p of a further value at that distance from n values (Student, n − 1)."""
-    return float(2 * stats.t.sf(abs(standardized), n - 1)) if n > 1 else np.nan
+        away = float(gap and np.divide(gap, sd * np.sqrt(1 + 1 / n)))
+    return away, float(2 * stats.t.sf(abs(away), n - 1)) if n > 1 else np.nan
 
 
 def conformal_p(value: tuple[float, float], values: Sequence[float]) -> float:
@@ -51,45 +57,22 @@ def conformal_p(value: tuple[float, float], values: Sequence[float]) -> float:
     return float(min(1.0, 2 * (1 + min(below, above)) / (n + 1)))
 
 
-def seeds_needed(sd: float, tolerance: float, level: float = 0.95) -> int | None:
-    """The fewest seeds at which a new run's prediction interval reaches no farther than
-    ``tolerance`` to either side, if the standard deviation is ``sd``; None where no number does."""
-    if stats.norm.ppf((1 + level) / 2) * sd >= tolerance:
-        return None
-    n = 2
-    while n <= MOST_SEEDS and half_width_of_new_run(sd, n, level) > tolerance:
-        n += 1
-    return n if n <= MOST_SEEDS else None
-
-
-def t_test(values: Sequence[float], center: float = 0.0) -> float:
-    """Two-sided p of the n values' mean being ``center``; where all are equal, 0 or 1."""
-    sample = np.asarray(values, dtype=float)
-    if sample.size < 2:
+def p_value(values: Sequence[float], center: float = 0.0, margin: float | None = None) -> float:
+    """Two-sided p of the n values' mean being ``center``. With a margin: twice the p of the two
+    one-sided tests that the mean lies within center ± margin (TOST), which is below 0.05 where the
+    95 % confidence interval lies within. nan for one value, or where one is not finite."""
+    sample = np.asarray(values, dtype=float) - center
+    if sample.size < 2 or not np.isfinite(sample).all():
         return np.nan
-    if np.ptp(sample) == 0:
-        return float(sample[0] == center)
-    return float(stats.ttest_1samp(sample, center).pvalue)
-
-
-def equivalence_p(values: Sequence[float], margin: float) -> float:
-    """Twice the p of the two one-sided tests that the mean lies within ±margin (TOST): below 0.05
-    where the 95 % confidence interval lies within, as for all other tests here."""
-    sample = np.asarray(values, dtype=float)
-    if sample.size < 2:
-        return np.nan
-    if np.ptp(sample) == 0:
-        return float(abs(sample[0]) >= margin)
-    above = stats.ttest_1samp(sample, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(sample, margin, alternative="less").pvalue
-    return float(min(1.0, 2 * max(above, below)))
+    gap = abs(sample.mean()) if margin is None else margin - abs(sample.mean())
+    error = sample.std(ddof=1) / np.sqrt(sample.size) if np.ptp(sample) else 1e-300
+    return float(min(1.0, 2 * stats.t.sf(gap / error, sample.size - 1)))
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """The p-values adjusted for their number by Holm's method; nan stays nan and does not count."""
     adjusted = np.asarray(p_values, dtype=float).copy()
-    # Not by statsmodels' multipletests: it collects garbage at each call, seconds in a kernel that
-    # has trained; a test compares the two.
+    # statsmodels' multipletests collects garbage at each call: seconds in a kernel that trained.
     order = np.argsort(adjusted)[: np.count_nonzero(~np.isnan(adjusted))]  # nan comes last
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(adjusted[order] * factors))

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 Rule = tuple[str, str] | int
-"""A metric and what it has to improve on, "best" so far or the epoch "before"; or a fixed length.
-"""
+"""A metric and what it has to improve on, "best" so far or the epoch "before"; or a length."""
 OF_NETWORK = ["recipe", "train_images", "parameters"]
 
 
@@ -46,17 +45,16 @@ def stopped_by(
     For runs whose test set serves as validation set, so that its scores are known at every epoch.
     """
     rows, curves = [], []
-    for (name, seed), part in results.curves.groupby(["name", "seed"], sort=False):
-        same = (results.runs["name"] == name) & (results.runs["seed"] == seed)
-        run = results.runs[same].iloc[0]
+    runs = results.runs.set_index(["name", "seed"], drop=False)
+    for key, part in results.curves.groupby(["name", "seed"], sort=False):
+        run = runs.loc[[key]].iloc[0]
         settings = {field: run[field] for field in run.index if field in [*part, *OF_NETWORK]}
         curve = part.pivot(index="epoch", columns="metric", values="value").drop(columns="seconds")
         for stopping, rule in rules.items():
             stop, best = where_it_stops(curve, rule, patience, min_delta)
-            end = curve.loc[stop]
-            row = settings | end.to_dict() | {"stop_epoch": stop, "best_epoch": best}
-            row |= {"name": f"{name}, {stopping}", "stopping": stopping}
-            row |= {"test_accuracy": end["val_accuracy"], "test_loss": end["val_loss"]}
-            rows.append(row)
-            curves.append(part[part["epoch"] <= stop].assign(name=row["name"], stopping=stopping))
+            told = {"name": f"{key[0]}, {stopping}", "stopping": stopping}
+            end = curve.loc[stop].to_dict()
+            test = {"test_accuracy": end["val_accuracy"], "test_loss": end["val_loss"]}
+            rows.append(settings | end | {"stop_epoch": stop, "best_epoch": best} | told | test)
+            curves.append(part[part["epoch"] <= stop].assign(**told))
     return pd.DataFrame(rows), pd.concat(curves)

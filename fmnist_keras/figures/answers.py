@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..evidence.claims import shown
-from ..evidence.contrasts import in_points
+from ..evidence.measures import unit_of
 from ..evidence.statistics import half_width_of_new_run, interval
 from .style import LABELS, PANEL, VERDICTS
 
@@ -65,7 +65,7 @@ def effects(decided: pd.DataFrame) -> Figure:
     rows = [
         row
         for row in decided.to_dict("records")
-        if in_points(row["measure"]) and np.isfinite(row["differences"]).sum() > 1
+        if unit_of(row["measure"]).name == " points" and np.isfinite(row["differences"]).sum() > 1
     ]
     figure, axis = plt.subplots(figsize=(2 * PANEL[0], 0.9 + 0.34 * max(len(rows), 1)))
     for place, row in enumerate(rows):
