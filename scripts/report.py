@@ -60,7 +60,7 @@ def parameters(profile: str, name: str) -> dict:
     if not path.exists():
         return {}
     from fmnist_keras.errors import RecipeError
-    from fmnist_keras.notebook.parameters import check_parameters
+    from fmnist_keras.parameters import check_parameters
 
     def distinct(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
         names = [key.value for key, _ in node.value]

@@ -1,6 +1,5 @@
 """Claims: their data are complete, and comparisons decide what they say, as surely as promised."""
 
-import ast
 import re
 from types import SimpleNamespace
 
@@ -11,7 +10,6 @@ import yaml
 
 from fmnist_keras.evidence import decisions, measures, sentence
 from fmnist_keras.evidence.claims import Claim, claims
-from fmnist_keras.notebook.parameters import NOTEBOOKS
 
 
 def results(curves=None, metric="test_accuracy", **arms):
@@ -75,28 +73,6 @@ def test_every_claim_about_own_results_is_there_and_every_id_is_one_of_the_ledge
             source, number = re.fullmatch(r"([KPDMIX])-C(\d\d)", claim.id).groups()
             assert 1 <= int(number) <= LEDGER[source], claim.id
             assert (claim.kind == "cross") == (source == "X"), claim.id
-
-
-def test_claims_are_decided_in_the_notebook_that_their_file_names():
-    import nbformat
-
-    for path in NOTEBOOKS.glob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-        code = "\n".join(line for line in code.splitlines() if not line.startswith("%"))
-        calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-        answers = [node for node in calls if ast.unparse(node.func) == "notebook.answer"]
-        decided = []
-        for node in calls:
-            if ast.unparse(node.func) == "evidence.decide":
-                notebook, *sources = [ast.literal_eval(argument) for argument in node.args[1:]]
-                assert notebook == path.stem
-                decided += sources  # all of them at once are for the answer
-        there = claims().get(path.stem, {}).values()
-        assert len(answers) == bool(there), path.stem
-        assert any(claim.answer for claim in there) or not there, path.stem
-        assert set(decided) == {claim.source for claim in there}, path.stem
-        assert len(decided) == len(set(decided)) or not there, path.stem
 
 
 @pytest.mark.parametrize(
@@ -373,22 +349,3 @@ def test_false_verdicts_are_as_rare_as_promised():
     assert share("reproduced", "above", 0, None) == pytest.approx(0.025, abs=0.012)
     assert share("not reproduced", "above", 0, None) == pytest.approx(0.025, abs=0.012)
     assert share("reproduced", "equal", 0.02, 0.02) <= 0.037
-
-
-def test_the_answer_fills_the_box_under_the_title(monkeypatch):
-    from fmnist_keras.notebook import tables
-
-    shown = []
-    monkeypatch.setattr(
-        tables, "display", lambda data, **options: shown.append((data["text/markdown"], options))
-    )
-    frames = results(high=HIGH, low=LOW)
-    said = pd.DataFrame(decide(monkeypatch, frames, ABOVE, answer=True))
-    silent = pd.DataFrame(decide(monkeypatch, frames, ABOVE.replace("above", "below")))
-    tables.answer_box()
-    tables.answer(said, silent)
-    (_, empty), (box, filled) = shown
-    assert filled == {**empty, "update": True}  # it fills what stands under the title already
-    assert box.count("A is better.") == 1
-    assert "A is better. *test accuracy, high − low: +4.40 points" in box
-    assert "🟦 1 reproduced · 🟥 1 not reproduced" in box

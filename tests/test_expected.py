@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmnist_keras.notebook import compare_with_expected, expected
+from fmnist_keras import expected
+from fmnist_keras.settings import ROOT
+from scripts.references import numbers as handed_on
+from scripts.references import widened
 
 
 @pytest.fixture
@@ -15,25 +18,35 @@ def runs(tmp_path, monkeypatch):
         {"recipe": ["aaa"] * 3 + ["123"] * 3, "name": ["wide"] * 3 + [""] * 3,
          "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 32,
          "seed": [0, 1, 2] * 2, "steps": [100] * 3 + [9_000] * 3, "seconds": [1.0, 2, 3, 4, 5, 6],
-         "test_accuracy": [0.80, 0.82, 0.84, 0.60, 0.64, 0.68]}
+         "val_loss": [1.0, 1.1, 1.2] * 2, "test_accuracy": [0.80, 0.82, 0.84, 0.60, 0.64, 0.68]}
     )  # fmt: skip
-    monkeypatch.setenv("FMNIST_UPDATE_EXPECTED", "smoke")
-    compare_with_expected("02_baseline", frame)
-    monkeypatch.delenv("FMNIST_UPDATE_EXPECTED")
+    store(frame)
     return frame
+
+
+def store(frame):
+    (expected.EXPECTED / "smoke").mkdir(exist_ok=True)
+    file = expected.EXPECTED / "smoke" / "02_baseline.csv"
+    file.write_text(expected.write(expected.numbers(frame)))
 
 
 def printed(capsys, *frames):
     capsys.readouterr()
-    compare_with_expected("02_baseline", *frames)
+    expected.compare("02_baseline", expected.numbers(*frames))
     return capsys.readouterr().out.splitlines()
 
 
 def test_the_same_numbers_are_as_expected(runs, capsys):
-    # the number of updates and the accuracy of two conditions; times are not compared
+    # loss and accuracy of two conditions; times are not compared, nor what follows from others
     assert printed(capsys, runs) == ["4 of 4 numbers as expected"]
-    assert printed(capsys, runs.assign(seconds=99.0)) == ["4 of 4 numbers as expected"]
+    assert printed(capsys, runs.assign(seconds=99.0, steps=7)) == ["4 of 4 numbers as expected"]
     assert printed(capsys, runs[:3], runs[3:]) == ["4 of 4 numbers as expected"]
+
+
+def test_what_follows_from_others_is_compared_where_it_stands_alone():
+    search = pd.DataFrame({"recipe": "tuned", "seed": [0, 1], "objective": [0.7, 0.8]})
+    assert list(expected.numbers(search)["number"]) == ["objective"]
+    assert list(expected.numbers(search.assign(val_loss=1.0))["number"]) == ["val_loss"]
 
 
 def test_what_is_off_is_named_with_what_was_expected(runs, capsys):
@@ -55,34 +68,47 @@ def test_a_number_that_is_no_longer_finite_is_off(runs, capsys):
 
 @pytest.mark.parametrize("change", [{"recipe": "bbb"}, {"seed": [3, 4, 5] * 2}])
 def test_other_parameters_have_nothing_to_be_compared_with(runs, capsys, change):
-    lines = printed(capsys, runs.assign(**change))
-    assert lines[0].startswith("0 of ")
-    assert "not stored" in lines[1]
-    assert len(lines) == 2
+    first, second = printed(capsys, runs.assign(**change))
+    assert first.startswith("0 of ")
+    assert "not stored" in second
 
 
-def test_where_rounding_grows_at_once_only_what_is_averaged_counts(runs, capsys, monkeypatch):
+def test_where_rounding_grows_at_once_only_what_is_averaged_counts(runs, capsys):
     steep = runs[:3].assign(
-        batch_norm="after", running_loss=[0.60, 0.61, 0.62], running_accuracy=0.7,
-        train_images=3_000, parameters=9_000,
-    )  # fmt: skip
-    monkeypatch.setenv("FMNIST_UPDATE_EXPECTED", "smoke")
-    compare_with_expected("02_baseline", steep)
-    monkeypatch.delenv("FMNIST_UPDATE_EXPECTED")
-    assert printed(capsys, steep.assign(test_accuracy=0.1)) == ["4 of 4 numbers as expected"]
-    assert printed(capsys, steep.assign(running_loss=0.65))[0] == "4 of 4 numbers as expected"
-    assert printed(capsys, steep.assign(running_loss=0.75))[0] == "3 of 4 numbers as expected"
+        batch_norm="after", running_loss=[0.60, 0.61, 0.62], running_accuracy=[0.7, 0.71, 0.72]
+    )
+    store(steep)
+    assert printed(capsys, steep.assign(test_accuracy=0.1)) == ["2 of 2 numbers as expected"]
+    assert printed(capsys, steep.assign(running_loss=0.62))[0] == "2 of 2 numbers as expected"
+    assert printed(capsys, steep.assign(running_loss=0.64))[0] == "1 of 2 numbers as expected"
 
 
-def test_tolerances_grow_by_what_other_rounding_does(runs, capsys, monkeypatch):
-    def moved(change):
-        first = runs["recipe"] == "aaa"
-        return runs.assign(test_accuracy=runs["test_accuracy"] + change * first)
+def test_tolerances_grow_by_what_other_rounding_does(runs):
+    first = runs["recipe"] == "aaa"
+    other = runs.assign(test_accuracy=runs["test_accuracy"] + 0.02 * first)
+    before, moved = expected.numbers(runs), expected.numbers(other)
+    grown = widened(before, moved).set_index("number")["tolerance"] / before["tolerance"].to_numpy()
+    assert list(grown["val_loss"]) == [1, 1]
+    assert grown["test_accuracy"].iloc[1] == 1
+    assert widened(before, moved)["tolerance"][1] == pytest.approx(0.1)  # five times as far
 
-    assert printed(capsys, moved(0.02))[0] == "3 of 4 numbers as expected"
-    monkeypatch.setenv("FMNIST_UPDATE_EXPECTED", "smoke")
-    monkeypatch.setenv("FMNIST_OTHER_ROUNDING", "1")
-    compare_with_expected("02_baseline", moved(0.02))
-    monkeypatch.delenv("FMNIST_UPDATE_EXPECTED")
-    for change, count in ((0.02, 4), (-0.09, 4), (0.11, 3)):  # up to five times as far
-        assert printed(capsys, moved(change))[0] == f"{count} of 4 numbers as expected"
+
+def test_a_chapter_hands_its_numbers_on(runs):
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    data = {"text/csv": expected.write(expected.numbers(runs)), "text/plain": ""}
+    cell = new_code_cell("end(results)", outputs=[new_output("display_data", data)])
+    found = handed_on(new_notebook(cells=[new_code_cell("1"), cell]))
+    assert expected.write(found) == data["text/csv"]
+    assert handed_on(new_notebook(cells=[new_code_cell("1")])) is None
+
+
+def test_the_stored_numbers_are_those_that_are_compared():
+    files = sorted((ROOT / "tests" / "expected").glob("*/*.csv"))
+    assert {path.parent.name for path in files} == {"smoke", "quick"}
+    assert sum(len(path.read_text().splitlines()) for path in files) < 5_000
+    for path in files:
+        stored = expected.read(path)
+        assert not stored.duplicated(expected.KEYS).any()
+        for _, names in stored.groupby(["condition", "seeds"])["number"]:
+            assert not set(names) & expected.FOLLOWING or set(names) <= expected.FOLLOWING, path

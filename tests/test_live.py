@@ -4,7 +4,7 @@ import ipywidgets
 import pytest
 from jupyter_client.manager import run_kernel
 
-from fmnist_keras import notebook, progress
+from fmnist_keras import chapter, progress
 from fmnist_keras.runs import run
 
 
@@ -52,13 +52,13 @@ def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
 @pytest.mark.parametrize("live", [False, True])
 def test_sliders_stand_over_a_figure_in_a_live_notebook_alone(monkeypatch, live):
     drawn, sliders = [], {}
-    monkeypatch.setattr("fmnist_keras.notebook.sliders.is_interactive", lambda: live)
+    monkeypatch.setattr("fmnist_keras.chapter.is_interactive", lambda: live)
     monkeypatch.setattr(ipywidgets, "interact", lambda draw, **given: sliders.update(given))
 
     def draw(rate=0.1):
         drawn.append(rate)
 
-    notebook.explore(draw, rate=[0.01, 0.1])
+    chapter.explore(draw, rate=[0.01, 0.1])
     if live:
         assert (sliders["rate"].options, sliders["rate"].value) == ((0.01, 0.1), 0.1)
     else:

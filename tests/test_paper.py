@@ -11,7 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from fmnist_keras import training
-from fmnist_keras.notebook.tables import MIME, ROOT, tables
+from fmnist_keras.chapter import MIME, tables
+from fmnist_keras.settings import ROOT
 
 PAPER = ROOT / "reports" / "paper"
 NAMES = sorted(path.stem for path in PAPER.glob("*.ipynb"))

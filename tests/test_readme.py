@@ -7,27 +7,19 @@ import subprocess
 import sys
 
 import nbformat
+import papermill
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from fmnist_keras.notebook.tables import ROOT
+from fmnist_keras.chapter import tables
+from fmnist_keras.settings import ROOT
 
 
 def blocks(heading: str) -> list[tuple[str, str]]:
     """(language, text) of each block of code under a heading of the README."""
     section = (ROOT / "README.md").read_text().split(f"### {heading}\n")[1].split("\n### ")[0]
     return re.findall(r"```(\w+)\n(.*?)```", section, re.S)
-
-
-@pytest.fixture
-def project(tmp_path):
-    copy = tmp_path / "project"
-    for name in ("fmnist_keras", "scripts"):
-        shutil.copytree(ROOT / name, copy / name)
-    for name in ("notebooks", "params/quick"):
-        (copy / name).mkdir(parents=True)
-    return copy
 
 
 def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_path):
@@ -44,28 +36,43 @@ def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_pat
     assert (tmp_path / figure).read_bytes() == (ROOT / figure).read_bytes()
 
 
-def test_a_study_is_three_files(project):
-    claims = project / "fmnist_keras" / "evidence" / "claims"
-    written = blocks("A study")
-    assert [language for language, _ in written] == ["markdown", "python", "python", "yaml", "yaml"]
-    title, parameters, experiment, given, claim = (text for _, text in written)
-    cells = [new_markdown_cell(title), new_code_cell(parameters), new_code_cell(experiment)]
+@pytest.mark.slow
+def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    for name in ("fmnist_keras", "scripts", "tests"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("expected"))
+    shutil.copy(ROOT / "pyproject.toml", project)
+    languages, texts = zip(*blocks("A study"), strict=True)
+    assert languages == ("markdown", "python", "python", "python", "yaml", "yaml")
+    title, *code, claims, given = texts
+    cells = [new_markdown_cell(title), *map(new_code_cell, code)]
     cells[1].metadata["tags"] = ["parameters"]
-    nbformat.write(new_notebook(cells=cells), project / "notebooks" / "15_momentum.ipynb")
+    notebook = project / "notebooks" / "15_momentum.ipynb"
+    for folder in ("notebooks", "params/quick"):
+        (project / folder).mkdir(parents=True)
+    nbformat.write(new_notebook(cells=cells), notebook)
+    (project / "fmnist_keras" / "evidence" / "claims" / "15_momentum.yaml").write_text(claims)
     (project / "params" / "quick" / "15_momentum.yaml").write_text(given)
-    (claims / "15_momentum.yaml").write_text(claim)
-    executed = subprocess.run(
-        [sys.executable, "scripts/report.py", "quick", "1", "15_momentum"],
-        cwd=project, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(project)},
+
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    report = tmp_path / "report.ipynb"
+    papermill.execute_notebook(
+        notebook, report, {"train_size": 1_000}, kernel_name="python3", language="python",
+        progress_bar=False,
     )  # fmt: skip
-    assert executed.returncode == 0, executed.stdout + executed.stderr
-    report = nbformat.read(project / "reports" / "quick" / "15_momentum.ipynb", as_version=4)
-    shown = [str(output) for cell in report.cells for output in cell.get("outputs", [])]
-    box, *rest = shown
-    assert "**Holds** (our finding): After a few epochs momentum has raised" in box
-    assert any("F-15-1" in output for output in rest)
-    assert any("image/png" in output for output in rest)
+    (claim,) = (row for row in tables(report) if row["rows"] == "claims")
+    assert (claim["id"], claim["verdict"]) == ("F-15-1", "reproduced")
+    shown = nbformat.read(report, as_version=4).cells[3].outputs
+    assert "**Holds** (our finding): After a few epochs momentum has raised" in str(shown[0])
+    assert any("image/png" in output.data for output in shown)
+
+    command = ["-m", "pytest", "-k", "15_momentum or ledger", "-p", "no:cacheprovider"]
+    files = [f"tests/test_{name}.py" for name in ("notebooks", "parameters", "claims")]
+    tested = subprocess.run(
+        [sys.executable, *command, *files], cwd=project, capture_output=True, text=True
+    )
+    assert tested.returncode == 0, tested.stdout
+    assert "4 passed" in tested.stdout
 
 
 def test_an_architecture_is_a_cell(tmp_path):

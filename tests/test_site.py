@@ -11,7 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from fmnist_keras import evidence
-from fmnist_keras.notebook.tables import ROOT, collect
+from fmnist_keras.chapter import collect
+from fmnist_keras.settings import ROOT
 
 PROFILE = "paper"  # what make site shows
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,0 +1,165 @@
+"""What a chapter's notebook calls besides its experiment: begin, numbers, claims, end.
+
+Tables stand in an executed notebook as data too, for the summary: ``collect`` reads them.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+from IPython.display import display
+
+from . import evidence, expected, figures
+from .evidence.claims import claims as all_claims
+from .evidence.verdicts import SQUARES, WORDS
+from .parameters import check_namespace
+from .progress import is_interactive
+from .provenance import table as provenance_table
+from .runs import Results
+from .settings import ROOT, option
+
+pd.options.display.max_colwidth = None  # versions and sentences are shown to their end
+FOLDED = 12  # readings: a longer table of them opens with a click
+MIME = "application/vnd.fmnist-keras.table+json"
+
+_chapter = ""
+
+
+def begin(chapter: str, namespace: Mapping[str, Any]) -> None:
+    """Begin the chapter of ``notebooks/<chapter>.ipynb``: check the parameters in ``namespace``,
+    its ``globals()``, and display the place that its answer will fill. Raises RecipeError, in one
+    line, for a parameter that is misspelt or not allowed."""
+    global _chapter
+    check_namespace(chapter, namespace)
+    _chapter = chapter
+    if chapter in all_claims():
+        _show_answer("*The answer stands here once the notebook has run to its end.*")
+
+
+def numbers(runs: pd.DataFrame, *patterns: str | Sequence[str], readings: bool = False) -> None:
+    """Show published numbers beside ours, as :func:`evidence.table` answers them; and each of their
+    ``readings``."""
+    show(evidence.table(runs, *patterns))
+    if readings:
+        show(evidence.readings(runs, *patterns))
+
+
+def claims(results: Results, *sources: str) -> None:
+    """Show the chapter's claims of some sources (K, P, D, M, I, X), decided."""
+    show(evidence.decide(results, _chapter, *sources))
+
+
+def end(
+    results: Results | None, *runs: pd.DataFrame, provenance: Sequence[pd.DataFrame] = ()
+) -> None:
+    """End the chapter: show its findings and the effects behind all its claims, put the answer into
+    its place, say how the runs came to be, and print how many numbers are as expected.
+
+    ``results``: every arm of the chapter's claims; None in a chapter that makes none. ``runs``: the
+    frames whose numbers are compared and whose provenance is shown (default: those of ``results``),
+    or ``provenance``, if other runs are trained than compared.
+    """
+    if _chapter in all_claims():
+        decided = evidence.decide(results, _chapter)
+        _show_findings(evidence.decide(results, _chapter, "ours"))
+        display(effects := figures.effects(decided))
+        plt.close(effects)  # or it is shown again below
+        _show_answer(_answer(decided), update=True)
+    runs = runs or (results.runs,)
+    if trained := [frame for frame in provenance or runs if "fingerprint" in frame]:
+        display(provenance_table(*trained))
+    ours = expected.numbers(*runs)
+    expected.compare(_chapter, ours)
+    if not option("report"):  # for scripts/references.py
+        display({"text/csv": expected.write(ours), "text/plain": ""}, raw=True)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Display a table of numbers, readings, claims or facts, and leave all of its columns in the
+    notebook as data too, for :func:`collect`."""
+    shown = table[table.attrs["shown"]]
+    many = table.attrs["rows"] == "readings" and len(table) > FOLDED
+    page = _folded(f"{len(table)} readings", shown) if many else shown.to_html(index=False)
+    _display({"text/html": page, "text/plain": shown.to_string(index=False)}, table)
+
+
+def folded(title: str, table: pd.DataFrame) -> None:
+    """Display a long table that opens once its title is clicked."""
+    text = f"{title}\n{table.to_string(index=False)}"
+    display({"text/html": _folded(title, table), "text/plain": text}, raw=True)
+
+
+def explore(draw: Callable, **choices: list) -> None:
+    """Draw a figure by ``draw()``; in a live notebook with a slider for each of its arguments in
+    ``choices``, over those values, that begins at the argument's default."""
+    if not is_interactive():
+        draw()
+        return
+    from ipywidgets import SelectionSlider, interact
+
+    begins = {name: inspect.signature(draw).parameters[name].default for name in choices}
+    interact(
+        draw,
+        **{
+            name: SelectionSlider(options=values, value=begins[name], continuous_update=False)
+            for name, values in choices.items()
+        },
+    )
+
+
+def tables(notebook: Path) -> list[dict]:
+    """The rows of all tables that an executed notebook shows, each with its ``notebook``."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return [{"notebook": notebook.stem, **row} for data in outputs for row in data.get(MIME, [])]
+
+
+def collect(profile: str, rows: str) -> pd.DataFrame:
+    """The rows of every table of "numbers", "readings", "claims" or "facts" that the reports of
+    ``profile`` show.
+
+    Raises FileNotFoundError, naming the command to run, when there are none.
+    """
+    paths = sorted((ROOT / "reports" / profile).glob("*.ipynb"))
+    found = [row for path in paths for row in tables(path) if row["rows"] == rows]
+    if not found:
+        raise FileNotFoundError(
+            f"reports/{profile} has no {rows}: run `make all PROFILE={profile}`"
+        )
+    return pd.DataFrame(found)
+
+
+def _display(pages: dict[str, str], table: pd.DataFrame) -> None:
+    data = json.loads(table.to_json(orient="records"))  # what is no number becomes null
+    display({**pages, MIME: [{"rows": table.attrs["rows"], **row} for row in data]}, raw=True)
+
+
+def _folded(title: str, table: pd.DataFrame) -> str:
+    return f"<details><summary>{title}</summary>{table.to_html(index=False)}</details>"
+
+
+def _show_findings(decided: pd.DataFrame) -> None:
+    text = "\n".join(f"- {evidence.sentence(row)}" for row in decided.to_dict("records"))
+    _display({"text/markdown": text, "text/plain": text}, decided)
+
+
+def _show_answer(text: str, update: bool = False) -> None:
+    pages = {"text/markdown": text, "text/plain": text}
+    display(pages, raw=True, display_id="answer", update=update)
+
+
+def _answer(decided: pd.DataFrame) -> str:
+    """The decided claims that say a chapter's answer, and how many claims of the sources about
+    their own results got which verdict."""
+    answers = decided[decided["answer"]].to_dict("records")
+    counts = decided.loc[decided["kind"] == "R", "verdict"].value_counts()
+    lines = [evidence.sentence(row) for row in answers]
+    bar = [f"{SQUARES[word] * n} {n} {word}" for word in WORDS if (n := counts.get(word, 0))]
+    if bar:
+        lines.append(f"The reports' claims: {' · '.join(bar)}")
+    return "\n>\n".join(f"> {line}" for line in lines)

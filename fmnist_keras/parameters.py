@@ -1,0 +1,134 @@
+"""A notebook's parameters: their defaults, and the check that stops a study on a wrong one.
+
+Type and range follow from what is there already. A parameter with the name of a recipe's field is
+checked as that field is; one whose name ends in ``seeds`` is a list of seeds; one that ends in
+``_range`` is a pair that increases. Any other is like its default: an integer from 1, a positive
+number, a list of such items; a zero in the default allows zeros, and None anything.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import nbformat
+from IPython import get_ipython
+from IPython.core.inputtransformer2 import TransformerManager
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, JsonValue
+
+from .checks import NotNegative, Positive, Seeds, check
+from .errors import RecipeError
+from .recipe import Recipe
+from .settings import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+_AS_LIST = BeforeValidator(lambda value: list(value) if isinstance(value, tuple) else value)
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+
+
+def defaults(notebook: str) -> dict[str, Any]:
+    """What the cell tagged ``parameters`` of ``notebooks/<notebook>.ipynb`` assigns, by executing
+    it alone. Raises RecipeError, in one line, where it fails."""
+    source = "\n".join(_code(notebook, "parameters"))
+    namespace: dict[str, Any] = {}
+    try:
+        exec(source, namespace)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise RecipeError(f"notebooks/{notebook}.ipynb, cell `parameters`: {reason}") from None
+    return {name: namespace[name] for name in _assigned([source]) if name in namespace}
+
+
+def check_parameters(notebook: str, values: Mapping[str, Any]) -> None:
+    """Raise a one-line RecipeError unless all ``values`` are parameters of the notebook, each of
+    its type and in its range."""
+    allowed = defaults(notebook)
+    for name, value in values.items():
+        if name not in allowed:
+            hint = "".join(f"did you mean {meant}? " for meant in _meant(name, allowed, 0.6))
+            raise RecipeError(
+                f"{name} = {value!r}: {notebook} has no such parameter: {hint}known: "
+                + ", ".join(allowed)
+            )
+        _check(name, name, value, allowed[name])
+
+
+def check_namespace(notebook: str, namespace: Mapping[str, Any]) -> None:
+    """The same of a notebook's ``globals()``, for the parameters among them.
+
+    Other names there may be misspelt ones: all that papermill injected, and plain values with a
+    name close to a parameter's, unless the notebook's own code or IPython's startup assigns them.
+    """
+    allowed = defaults(notebook)
+    injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
+    started = getattr(get_ipython(), "user_ns_hidden", {})
+    close = {
+        name
+        for name, value in namespace.items()
+        if isinstance(value, _PLAIN) and name not in started and _meant(name, allowed, 0.85)
+    }
+    if close - allowed.keys():
+        close -= set(_assigned(_code(notebook)))
+    names = {*allowed, *_assigned(injected[-1:]), *close}
+    check_parameters(notebook, {name: namespace[name] for name in names & namespace.keys()})
+
+
+def _code(notebook: str, tag: str = "") -> list[str]:
+    """The code of a notebook's cells, or of those with a tag."""
+    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    tagged = (cell for cell in cells if not tag or tag in cell.metadata.get("tags", []))
+    return [cell.source for cell in tagged if cell.cell_type == "code"]
+
+
+def _assigned(sources: Iterable[str]) -> list[str]:
+    """Names that code assigns, in order; it may have IPython's magics."""
+    transform = TransformerManager().transform_cell
+    nodes = [node for text in sources for node in ast.walk(ast.parse(transform(text)))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    return list(dict.fromkeys(node.id for node in names if isinstance(node.ctx, ast.Store)))
+
+
+def _meant(name: str, allowed: Mapping[str, Any], cutoff: float) -> list[str]:
+    """The parameter that a name is closest to, if it is close."""
+    return difflib.get_close_matches(name.strip("_").lower(), allowed, n=1, cutoff=cutoff)
+
+
+def _check(label: str, name: str, value: Any, default: Any) -> None:
+    if not default or not isinstance(default, dict):
+        check(_kind(name, default), label, value)
+        return
+    if not isinstance(value, dict) or value.keys() != default.keys():
+        raise RecipeError(f"{label} = {value!r}: must have the keys {', '.join(map(str, default))}")
+    for key, part in value.items():
+        _check(f"{label}[{key}]", name, part, default[key])
+
+
+def _kind(name: str, default: Any) -> Any:
+    """The annotated type of a parameter, as its name and default say."""
+    if name in Recipe.model_fields:
+        return get_type_hints(Recipe, include_extras=True)[name]
+    if name.endswith("seeds"):
+        return Seeds
+    if name.endswith(("_range", "_ranges")):
+        two = Field(min_length=2, max_length=2)
+        return Annotated[_like([default]), two, AfterValidator(_increasing)]
+    return _like([default])
+
+
+def _like(values: list | tuple) -> Any:
+    """The annotated type that all these values have."""
+    first, types = values[0], {type(value) for value in values}
+    if types == {int}:
+        return Annotated[int, Field(ge=min([1, *values]))]
+    if types <= {int, float}:
+        least = min(values)
+        return Positive if least > 0 else FiniteFloat if least else NotNegative
+    if first and isinstance(first, list | tuple):
+        return Annotated[list[_like(first)], _AS_LIST, Field(min_length=1)]
+    return JsonValue if first is None else type(first)
+
+
+def _increasing(pair: list) -> list:
+    if not pair[0] < pair[1]:
+        raise ValueError("must be two numbers, the second one larger")
+    return pair

@@ -1,0 +1,85 @@
+"""What a chapter shows from its beginning to its end."""
+
+import json
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from fmnist_keras import chapter, expected
+from fmnist_keras.runs import Results
+
+CLAIM = {
+    "id": "K-C99", "source": "K", "kind": "R", "claim": "A is better.", "effect": "+9.7 points",
+    "n": 3, "verdict": "reproduced", "answer": True, "measure": "test_accuracy",
+    "differences": [0.1, 0.09, 0.1], "decisive": "test accuracy: A − B", "held": 1,
+    "comparisons": 1,
+}  # fmt: skip
+FINDING = {**CLAIM, "id": "F-02-9", "source": "ours", "kind": "ours", "claim": "So it is."}
+RUNS = pd.DataFrame(
+    {"recipe": "aaa", "name": "A", "seed": [0, 1], "test_accuracy": [0.8, 0.82],
+     "fingerprint": "f00d", "versions": "", "backend": "tensorflow", "device": "CPU"}
+)  # fmt: skip
+
+
+@pytest.fixture
+def shown(monkeypatch, tmp_path):
+    """All that chapter 02 displays, each with its options; one claim and one finding are its."""
+
+    def decide(results, name, *sources):
+        rows = [row for row in (CLAIM, FINDING) if not sources or row["source"] in sources]
+        frame = pd.DataFrame(rows)
+        frame.attrs |= {"rows": "claims", "shown": ["id", "claim", "verdict"]}
+        return frame
+
+    displayed = []
+    monkeypatch.setattr(chapter.evidence, "decide", decide)
+    monkeypatch.setattr(expected, "EXPECTED", tmp_path)
+    monkeypatch.setattr(chapter, "display", lambda what, **how: displayed.append((what, how)))
+    chapter.begin("02_baseline", {"seeds": [0, 1], "epochs": 3})
+    return displayed
+
+
+def test_the_answer_fills_the_place_under_the_title(shown):
+    ((_, place),) = shown
+    chapter.end(Results(RUNS, RUNS))
+    ((box, filled),) = [(what, how) for what, how in shown[1:] if "display_id" in how]
+    assert filled == {**place, "update": True}
+    lines = box["text/markdown"].split("\n>\n")
+    assert lines[0].startswith("> **Reproduced** (Keras study): A is better. *test accuracy, A − B")
+    assert lines[1].startswith("> **Holds** (our finding): So it is.")
+    assert lines[2] == "> The reports' claims: 🟦 1 reproduced"
+
+
+def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(shown, capsys):
+    shown.clear()
+    chapter.end(Results(RUNS, RUNS), RUNS, provenance=[RUNS, RUNS.assign(recipe="bbb")])
+    findings, effects, _, provenance, stored = [what for what, _ in shown]
+    assert [row["id"] for row in findings[chapter.MIME]] == ["F-02-9"]
+    assert "So it is." in findings["text/markdown"]
+    assert isinstance(effects, Figure)
+    assert list(provenance["runs"]) == [4]
+    assert stored["text/csv"] == expected.write(expected.numbers(RUNS))
+    assert capsys.readouterr().out.startswith("0 of 1 numbers as expected\n")
+
+
+def test_a_report_keeps_no_numbers_to_store(shown, monkeypatch):
+    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"report": "quick/02_baseline"}))
+    monkeypatch.setattr(chapter, "provenance_table", lambda *_: RUNS)  # it would leave a file
+    chapter.end(Results(RUNS, RUNS))
+    assert not any("text/csv" in what for what, _ in shown if isinstance(what, dict))
+
+
+def test_a_table_is_data_too_and_long_readings_open_with_a_click(shown):
+    shown.clear()
+    chapter.claims(None, "K")
+    long = pd.DataFrame({"id": ["K-1"] * 13, "mean": 0.5})
+    long.attrs |= {"rows": "readings", "shown": ["id"]}
+    chapter.show(long)
+    (claims, _), (readings, _) = shown
+    assert [(row["rows"], row["verdict"]) for row in claims[chapter.MIME]] == [
+        ("claims", "reproduced")
+    ]
+    assert "<details><summary>13 readings</summary>" in readings["text/html"]
+    assert readings[chapter.MIME][0] == {"rows": "readings", "id": "K-1", "mean": 0.5}
+    assert "<details>" not in claims["text/html"]
