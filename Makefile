@@ -18,7 +18,7 @@ $(if $(unknown),$(error $(unknown): no such switch; known: $(subst $() ,$(comma)
 check = $(if $(filter-out 1,$(words $($(1))))$(filter-out $(2),$($(1))),$(error $(1) = $($(1)): must be $(3)))
 $(call check,PROFILE,smoke quick paper,smoke$(comma) quick or paper)
 $(if $(REUSE),$(call check,REUSE,1,1 or nothing))
-$(if $(SCHEDULER)$(filter worker,$(MAKECMDGOALS)),$(call check,SCHEDULER,tcp://% tls://%,like tcp://host:8786))
+$(if $(SCHEDULER),$(call check,SCHEDULER,tcp://% tls://%,like tcp://host:8786))
 $(call check,JOBS,$(shell seq 999),a positive integer)
 $(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an integer from 1 to 65535)
 
@@ -86,8 +86,8 @@ lab: $(READY) ## open copies of the notebooks in JupyterLab
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(if $(filter 0,$(shell id -u)),--allow-root) lab/00_one_run_by_hand.ipynb
 dashboard: $(VENV)/ready ## browse the searches in Optuna's dashboard, in the web browser (PORT=8080)
 	@$(BIN)/optuna-dashboard $(call quoted,$(or $(value STORAGE),sqlite:///results/searches.db)) --port $(PORT)
-worker: $(READY) ## train what the scheduler sends (SCHEDULER=tcp://host:8786)
-	@$(BIN)/python -m fmnist_keras.cluster $(call quoted,$(value SCHEDULER))
+worker: $(VENV)/dask $(READY) ## train what the scheduler sends (SCHEDULER=tcp://host:8786); without one, start it too
+	@$(BIN)/python -m fmnist_keras.cluster $(if $(SCHEDULER),$(call quoted,$(value SCHEDULER)))
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
 mutants: $(READY) ## break the code on purpose, here and there, and see that a test fails

@@ -7,7 +7,9 @@ A report is a reproducible document: the same outputs give the same bytes. How l
 stands in times/ beside it. It appears only once its notebook has run through.
 """
 
+import base64
 import contextlib
+import io
 import json
 import os
 import re
@@ -93,7 +95,18 @@ def render(notebook) -> str:
             data = output.get("data", {})
             if "text/plain" in data:  # an object's place in memory
                 data["text/plain"] = re.sub(r" at 0x[0-9a-f]+(?=>)", "", data["text/plain"])
+            if "image/png" in data:
+                data["image/png"] = small(data["image/png"])
     return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def small(png: str) -> str:
+    """A figure in 128 colors: a quarter of the bytes, to the same eye."""
+    from PIL import Image
+
+    image, file = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    image.quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 @contextlib.contextmanager

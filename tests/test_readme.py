@@ -75,12 +75,35 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     assert "4 passed" in tested.stdout
 
 
-def test_an_architecture_is_a_cell(tmp_path):
-    (cell,) = (text for language, text in blocks("An architecture") if language == "python")
+def executed(heading: str, results) -> str:
+    """What the code under a heading shows at its end, run as a notebook's cell from the README."""
+    (cell,) = (text for language, text in blocks(heading) if language == "python")
     notebook = new_notebook(cells=[new_code_cell(cell)])
-    results = os.environ | {"FMNIST_RESULTS": str(tmp_path)}
-    NotebookClient(notebook, kernel_name="python3").execute(env=results, cwd=ROOT)
-    shown = notebook.cells[0].outputs[-1].data["text/plain"].splitlines()
+    environment = os.environ | {"FMNIST_RESULTS": str(results)}
+    NotebookClient(notebook, kernel_name="python3").execute(env=environment, cwd=ROOT)
+    return notebook.cells[0].outputs[-1].data["text/plain"]
+
+
+def test_an_architecture_is_a_cell(tmp_path):
+    shown = executed("An architecture", tmp_path).splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in shown[2:]}
     assert float(rows["strided"][0]) == 5 * 5 * 8 + 8 + 12 * 12 * 8 * 10 + 10
     assert float(rows["strided"][1]) > 0.5
+
+
+@pytest.mark.slow
+def test_a_function_is_trained_in_a_cell_once(tmp_path):
+    shown = executed("Any function", tmp_path)
+    assert shown.startswith("peak\n0.01    0.")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert len(files) == 4
+    assert executed("Any function", tmp_path) == shown
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == files
+
+
+@pytest.mark.slow
+def test_a_search_is_a_cell(tmp_path):
+    header, *trials = executed("A search", tmp_path).splitlines()
+    assert {"learning_rate", "batch_size", "units", "value"} <= set(header.split())
+    assert len(trials) == 6
+    assert (tmp_path / "searches.db").exists()
