@@ -106,7 +106,7 @@ MUTANTS = [
            "BATCH_MEAN_SIZE = 64", "12"),
     Mutant("running loss of one epoch's last batch", STACK, "total + size * value",
            "total * 0 + size * value", "02"),
-    Mutant("a CNN's dropout", "models.py", "*_hidden(128, recipe), layers.Dropout(0.5)]",
+    Mutant("a CNN's dropout", "cnns.py", "*_hidden(128, recipe), layers.Dropout(0.5)]",
            "*_hidden(128, recipe), layers.Dropout(0.05)]", "06"),
     Mutant("a CNN trained on one batch", SINGLE, ".map(\n", ".take(1).repeat().map(\n", "06"),
     Mutant("test images scored from the end", ARRAYS, "x_test[: recipe.test_size], y_test[",

@@ -1,9 +1,12 @@
 """A recipe is valid and immutable or an error of one line; its key names the condition."""
 
 import itertools
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fmnist_keras.checks import check_seeds
@@ -11,6 +14,7 @@ from fmnist_keras.errors import RecipeError
 from fmnist_keras.protocols import ARCHITECTURES, KERAS_STUDY
 from fmnist_keras.recipe import Recipe
 
+ROOT = Path(__file__).resolve().parents[1]
 OTHER = dict(
     task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,
     scale="standard", column=13, model="simple_cnn", units=(16, 8), activation="relu",
@@ -95,8 +99,12 @@ def message(function, *args, **options):
                 "l2_squared": False,
             }.items()
         ),
-        ({"model": "deep_cnn", "batch_norm": "before"}, "batch_norm = 'before'", "and 'vgg16'"),
-        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for the CNNs"),
+        (
+            {"model": "deep_cnn", "batch_norm": "before"},
+            "batch_norm = 'before'",
+            "'mlp' or 'vgg16'",
+        ),
+        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for model = 'simple_cnn',"),
         ({"column": 13}, "column = 13", "is for task = 'inpaint'"),
         ({"min_delta": 0.1}, "min_delta = 0.1", "needs patience"),
         ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
@@ -235,6 +243,39 @@ def test_the_key_tells_apart_what_equal_fields_mean(monkeypatch):
     before = Recipe().key
     monkeypatch.setattr(Recipe, "steps", 469)
     assert Recipe().key != before
+
+
+def test_archived_runs_have_the_keys_that_they_were_stored_by():
+    paths = (ROOT / "reports" / "paper").rglob("*.parquet")
+    rows = pd.concat(pd.read_parquet(path, columns=["job", "recipe"]) for path in paths)
+    rows = rows.drop_duplicates()
+    assert len(rows) > 900
+    for job, recipe in zip(rows["job"], rows["recipe"], strict=True):
+        assert Recipe(**json.loads(recipe)).key == job.partition("/")[0], recipe
+
+
+class WithWarmup(Recipe):
+    """The recipe as it might become."""
+
+    warmup: int = 0
+
+
+def test_a_field_that_is_added_changes_no_key_unless_it_is_used():
+    for recipe in (Recipe(), Recipe(model="vgg16", epochs=3)):
+        later = WithWarmup(**recipe.model_dump())
+        assert later.key == recipe.key
+        assert later.but(warmup=1).key != recipe.key
+        assert later.but(warmup=1).key != later.but(warmup=2).key
+
+
+def test_a_checkpoint_is_known_by_all_but_name_and_epochs():
+    recipe = Recipe(lr_step_size=2, epochs=2)
+    same = recipe.but(name="longer", epochs=9)
+    assert same.checkpoint_key == recipe.checkpoint_key
+    for field, value in OTHER.items():
+        base = Recipe(**NEEDS.get(field, {}))
+        if field != "epochs":
+            assert base.but(**{field: value}).checkpoint_key != base.checkpoint_key, field
 
 
 def test_the_key_ignores_the_name_and_how_a_value_was_written():
