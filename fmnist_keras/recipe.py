@@ -51,7 +51,8 @@ class Recipe(BaseModel):
     train_size: Count | None = None
     """Use the first so many training images only (None: all that validation leaves)."""
     test_size: Annotated[int, Field(ge=1, le=TEST_IMAGES)] = TEST_IMAGES
-    scale: Literal["unit", "symmetric", "standard"] = "unit"
+    scale: Literal["unit", "symmetric", "standard", "mnist"] = "unit"
+    """[0, 1]; [-1, 1]; by the training images' mean and SD; or by MNIST's, .1307 and .3081."""
     column: Annotated[int, Field(ge=0, le=27)] = 14
     """The hidden column of the inpaint task; 28 is even, so 13 and 14 are both central."""
     permuted_pixels: bool = False
