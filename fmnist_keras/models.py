@@ -75,6 +75,7 @@ def _penalties(recipe: Recipe, first: bool) -> dict:
     return {name: Penalty(*each) for name, each in factors.items() if any(each)}
 
 
+@keras.saving.register_keras_serializable("fmnist_keras")
 class Penalty(keras.regularizers.Regularizer):
     """l1 · Σ|w| + l2 · Σw² + norm · ‖w‖."""
 
@@ -92,6 +93,9 @@ class Penalty(keras.regularizers.Regularizer):
         if self.norm:  # the root has no gradient at 0, where biases begin
             total += self.norm * ops.sqrt(ops.maximum(squares, 1e-12))
         return total
+
+    def get_config(self) -> dict:
+        return {"l1": self.l1, "l2": self.l2, "norm": self.norm}
 
 
 def _activation(recipe: Recipe) -> layers.Layer:
