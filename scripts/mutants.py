@@ -38,15 +38,15 @@ class Mutant(NamedTuple):
 SINGLE, STACKED, STACK = "training/single.py", "training/stacked.py", "training/stacked_model.py"
 HISTORY, ARRAYS = "training/history.py", "training/arrays.py"
 MUTANTS = [
-    Mutant("half the learning rate", SINGLE, "rate = recipe.learning_rate",
-           "rate = recipe.learning_rate / 2", "02"),
+    Mutant("half the learning rate", SINGLE, "rate, drops = recipe.learning_rate,",
+           "rate, drops = recipe.learning_rate / 2,", "02"),
     Mutant("no momentum", SINGLE, '{"momentum": recipe.momentum}', '{"momentum": 0.0}', "13"),
     Mutant("dropout at test time", STACK, "if training and seeds is not None",
            "if seeds is not None", "08"),
     Mutant("an optimizer that remembers the recipe before", STACK, "variable.assign(value)", "pass",
            "04"),
     Mutant("the rate of the recipe before", STACK,
-           "self.optimizer.learning_rate = recipe.learning_rate", "pass", "03"),
+           "self.optimizer.learning_rate = rate", "pass", "03"),
     Mutant("dropout's masks of the recipe before", STACK, "seeds.assign(np.stack(", "(np.stack(",
            "08"),
     Mutant("dropout does not rescale", STACK, "tf.float32) / (1 - rate)", "tf.float32)", "08"),
@@ -106,7 +106,7 @@ MUTANTS = [
            "total * 0 + size * value", "02"),
     Mutant("a CNN's dropout", "cnns.py", "*_hidden(128, recipe), layers.Dropout(0.5)]",
            "*_hidden(128, recipe), layers.Dropout(0.05)]", "06"),
-    Mutant("a CNN trained on one batch", SINGLE, ".map(\n", ".take(1).repeat().map(\n", "06"),
+    Mutant("a CNN trained on one batch", SINGLE, "rows.map(", "rows.take(1).repeat().map(", "06"),
     Mutant("test images scored from the end", ARRAYS, "x_test[: recipe.test_size], y_test[",
            "x_test[-recipe.test_size :], y_test[", "02"),
     Mutant("updates rounded down", "recipe.py", "-(-self.train_images // self.batch_size)",
