@@ -59,7 +59,7 @@ def _rows(path: Path) -> list[dict]:
     if not path.exists():
         return []
     frame = pd.read_parquet(path)
-    return frame[frame["fingerprint"].isin(fingerprint.threads())].to_dict("records")
+    return frame[frame["fingerprint"] == fingerprint.CURRENT].to_dict("records")
 
 
 def _trial(row: dict) -> FrozenTrial:

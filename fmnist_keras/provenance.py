@@ -10,20 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import fingerprint
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def cores() -> int:
-    """The cores that this process may use: all, or as many as OMP_NUM_THREADS says."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
-
-
 def current() -> dict[str, str | int]:
-    """What decides a run's numbers besides recipe, seed and code: versions, backend, device; and
-    what does not: cores and commit."""
-    import keras
+    """What decides a run's numbers besides recipe, seed and code: versions, backend, device and the
+    threads that share an operation; and what does not: cores and commit."""
+    from .backend import cores, keras
 
     packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
     installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
@@ -32,6 +25,7 @@ def current() -> dict[str, str | int]:
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
         "device": _device(),
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or cores(),
         "cores": cores(),
         "commit": _commit(),
     }
@@ -61,7 +55,7 @@ def _commit() -> str:
 
 def table(*runs: pd.DataFrame) -> pd.DataFrame:
     """How runs came to be: a row per fingerprint × versions × backend × device, with the number of
-    runs, and of threads that shared an operation where that is not one for all. What differs from
+    runs, and the threads that shared an operation where that is not one for all. What differs from
     one time to the next (training time, cores, commit) goes into the file that the environment
     variable FMNIST_TIMES names, if there is one."""
     frame = pd.concat(runs).drop_duplicates(["recipe", "seed"])
@@ -70,8 +64,8 @@ def table(*runs: pd.DataFrame) -> pd.DataFrame:
         times = groups.agg(runs="size", seconds="sum").round(1).reset_index()
         Path(path).write_text(json.dumps(times.to_dict("records"), indent=1))
     identity = ["fingerprint", "versions", "backend", "device"]
-    threads = frame["fingerprint"].map(fingerprint.threads())
+    threads = frame.get("threads", pd.Series(1, frame.index)).fillna(1).astype(int)
     if (threads > 1).any():
-        frame["threads"] = threads.astype("Int64").astype("string").fillna("unknown")
+        frame["threads"] = threads.astype("string")
         identity.append("threads")
     return frame.groupby(identity, sort=False).size().rename("runs").reset_index()

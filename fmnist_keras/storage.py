@@ -57,7 +57,7 @@ def results_folder() -> Path:
 
 def checkpoint_file(recipe: Recipe, seed: int) -> Path:
     """Where a long run keeps what it has so far; only the same code goes on from there."""
-    name = f"{recipe.key}-{seed}-{fingerprint.CURRENT}.npz"
+    name = f"{recipe.checkpoint_key}-{seed}-{fingerprint.of_recipe(recipe)}.npz"
     return results_folder() / "checkpoints" / name
 
 
