@@ -66,19 +66,25 @@ class History:
             for val_loss in curves["val_loss"]:
                 self.stopping.improved(val_loss)
 
-    def summary(self) -> dict[str, float]:
-        """Last value of every curve, updates made, and the epochs at which the run stopped and was
-        best: by the rule that stops it, or else by its lowest validation loss."""
+    def metrics(self, model, scores: dict, restored: dict) -> dict[str, float]:
+        """The metrics of a finished run: the last value of every curve, updates made, the epochs at
+        which it stopped and was best (by the rule that stops it, or else by its lowest validation
+        loss), its final ``scores``, and those of its best epoch's weights (``restored_``)."""
         stop_epoch = best = len(self.curves["running_loss"])
         if self.best_weights:
             best = self.stopping.best_epoch
         elif np.isfinite(val_loss := self.curves.get("val_loss", [])).any():
             best = int(np.nanargmin(val_loss)) + 1
-        return {name: values[-1] for name, values in self.curves.items()} | {
+        return {
+            **{name: values[-1] for name, values in self.curves.items()},
             "steps": stop_epoch * self.recipe.steps,
             "stop_epoch": stop_epoch,
             "best_epoch": best,
             "diverged": float(self.diverged),
+            **scores,
+            **{f"restored_{name}": value for name, value in restored.items()},
+            "train_images": self.recipe.train_images,
+            "parameters": model.count_params(),
         }
 
 

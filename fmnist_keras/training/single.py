@@ -60,8 +60,7 @@ def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
             shuffle=False,  # the pipeline has shuffled already
             verbose=0,
         )
-    metrics = _scored(model, arrays, recorder.history)
-    return Run(metrics, recorder.history.curves, model)
+    return Run(_scored(model, arrays, recorder.history), recorder.history.curves, model)
 
 
 def compiled(recipe: Recipe) -> keras.Model:
@@ -104,8 +103,7 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         options = {"momentum": recipe.momentum}
     if recipe.beta_1 is not None:
         options = {**options, "beta_1": recipe.beta_1}
-    kind = type(keras.optimizers.get(recipe.optimizer))
-    return kind(rate, **options)
+    return type(keras.optimizers.get(recipe.optimizer))(rate, **options)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -122,7 +120,8 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
         row = {f"running_{name}": float(value) for name, value in logs.items()}
-        row |= evaluate(self.model, self.arrays.parts, self.arrays.parts.keys() - {"test"})
+        parts = self.arrays.parts
+        row |= evaluate(self.model, parts, [part for part in parts if part != "test"])
         self.history.add(row, seconds, self.model.get_weights)
         self.model.stop_training = self.history.ended
         if self.checkpoint:
@@ -147,18 +146,6 @@ def evaluate(model: keras.Model, parts: dict[str, tuple], names: Iterable[str]) 
     return scores
 
 
-def final_metrics(
-    model: keras.Model, history: History, scores: dict, restored: dict
-) -> dict[str, float]:
-    """The metrics of a finished run: a summary of its history, its final ``scores``, and those of
-    its best epoch's weights, named ``restored_``, where it stopped early (else none)."""
-    metrics = history.summary() | scores
-    metrics |= {f"restored_{name}": value for name, value in restored.items()}
-    return metrics | {
-        "train_images": history.recipe.train_images, "parameters": model.count_params()
-    }  # fmt: skip
-
-
 def _scored(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
     """The run's metrics, its model scored on all training images (a CNN keeps the scores of its
     last epoch) and on the test set."""
@@ -172,4 +159,4 @@ def _scored(model: keras.Model, arrays: Arrays, history: History) -> dict[str, f
         model.set_weights(history.best_weights)
         restored = evaluate(model, parts, ["test", "train"])
         model.set_weights(last)
-    return final_metrics(model, history, scores, restored)
+    return history.metrics(model, scores, restored)

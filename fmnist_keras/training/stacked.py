@@ -7,10 +7,10 @@ come from its own seed, and nothing in the graph mixes replicas. So each follows
 are multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
 """
 
+import collections
 import functools
 import itertools
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ from ..recipe import Recipe
 from . import single
 from .arrays import batches, evaluated, load_arrays, split
 from .history import History, score
-from .single import Run, final_metrics
+from .single import Run
 from .stacked_model import StackedModel, graph
 
 
@@ -76,29 +76,19 @@ def parallel_stacks() -> int:
     return max(1, cores() // per_operation)
 
 
-IDLE_KEPT = 8
-_idle: list[StackedModel] = []
-_lock = threading.Lock()
+_idle: collections.deque[StackedModel] = collections.deque(maxlen=8)
+"""Networks that have done their work: tracing and compiling takes as long as an epoch or more."""
 
 
 def _stack_of(models: list[keras.Model]) -> StackedModel:
-    """The models as one network, at its start: one that has done its work where there is one of
-    the same graph, since tracing and compiling takes as long as an epoch or more."""
+    """The models as one network, at its start: an idle one where one has the same graph."""
     wanted = graph(models)
-    with _lock:
-        stack = next((stack for stack in _idle if stack.graph == wanted), None)
-        if stack:
-            _idle.remove(stack)
+    stack = next((stack for stack in _idle if stack.graph == wanted), None)
+    if stack:
+        _idle.remove(stack)
     stack = stack or StackedModel(models)
     stack.start(models)
     return stack
-
-
-def _keep(stack: StackedModel) -> None:
-    """Let the next models of the same graph have the network."""
-    with _lock:
-        _idle.append(stack)
-        del _idle[:-IDLE_KEPT]
 
 
 class StackTrainer:
@@ -163,11 +153,11 @@ class StackTrainer:
         if any(best):
             self.stack.set_weights([best[k] or last[k] for k in range(len(best))])
             restored = self._scores(self.at_the_end)
-        _keep(self.stack)
+        _idle.append(self.stack)
         runs = []
         for k, (model, history) in enumerate(zip(self.models, self.histories, strict=True)):
-            ends = scores[k], restored[k] if best[k] else {}
-            runs.append(Run(final_metrics(model, history, *ends), history.curves, model))
+            metrics = history.metrics(model, scores[k], restored[k] if best[k] else {})
+            runs.append(Run(metrics, history.curves, model))
         return runs
 
 
