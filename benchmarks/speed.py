@@ -20,6 +20,7 @@ import pandas as pd
 import seaborn as sns
 
 from fmnist_keras import models, provenance
+from fmnist_keras.backend import cores
 from fmnist_keras.protocols import (
     ARCHITECTURES,
     DNN_HOMEWORK,
@@ -60,7 +61,7 @@ class Worker:
     """A contender in a process of its own, with the threads that ``make`` gives a study."""
 
     def __init__(self, name: str, convolutional: bool = False) -> None:
-        threads = 1 if name == "this project" and not convolutional else provenance.cores()
+        threads = 1 if name == "this project" and not convolutional else cores()
         settings = {"KERAS_BACKEND": BACKENDS.get(name, "tensorflow")}
         settings["TF_NUM_INTRAOP_THREADS"] = str(threads)
         self.process = subprocess.Popen(

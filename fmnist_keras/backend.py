@@ -38,4 +38,9 @@ if keras.backend.backend() == "tensorflow":
 gc.collect()
 gc.freeze()
 
-__all__ = ["keras"]
+__all__ = ["cores", "keras"]
+
+
+def cores() -> int:
+    """The cores that this process may use: all, or as many as OMP_NUM_THREADS says."""
+    return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1

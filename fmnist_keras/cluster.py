@@ -80,18 +80,18 @@ def _registered(jobs: list[Job]) -> list[tuple[str, str, registry.Entry]]:
         (kind, name, entry)
         for kind in ("architectures", "initializers")
         for name, entry in getattr(registry, kind).items()
-        if name in names and not entry.function.__module__.startswith("fmnist_keras.")
+        if name in names and entry.code
     ]
 
 
 def _work(jobs: list[Job], registered: list[tuple[str, str, registry.Entry]]) -> list[dict]:
     """What a worker does: train runs of one condition and return what is kept of each."""
     condition = jobs[0].condition
-    if condition.fingerprint != fingerprint.CURRENT:
+    if condition.fingerprint not in fingerprint.IMPORTED.values():
         raise StorageError(
             f"the worker at {socket.gethostname()} has other code or libraries (fingerprint "
-            f"{fingerprint.CURRENT}, asked for {condition.fingerprint}): bring its checkout to the "
-            "same commit and start it again"
+            f"{fingerprint.CURRENT}, not {condition.fingerprint}): bring its checkout to the same "
+            "commit and start it again"
         )
     for kind, name, entry in registered:
         getattr(registry, kind)[name] = entry

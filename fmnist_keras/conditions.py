@@ -35,7 +35,7 @@ class OfRecipe:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        return fingerprint.CURRENT
+        return fingerprint.of_recipe(self.recipe)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -48,8 +48,8 @@ class OfRecipe:
         return training.worth_stacking(self.recipe)
 
     def checkpoint(self, seed: int) -> Path:
-        """Where a long run keeps what it has so far; only the same code goes on from there."""
-        return _checkpoints() / f"{self.key}-{seed}-{self.fingerprint}.npz"
+        """Where a long run keeps what it has so far, and a longer one of the same code finds it."""
+        return _checkpoints() / f"{self.recipe.checkpoint_key}-{seed}-{self.fingerprint}.npz"
 
     def train(self, seeds: list[int]) -> list[dict]:
         """Metrics and curves of a run at each seed."""

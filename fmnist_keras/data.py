@@ -27,6 +27,8 @@ FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from pac
 PACKAGE = "dataset-fashion-mnist"
 PIXELS_SEED, LABELS_SEED = 28, 10
 """Seeds of what is drawn once for all runs: the order of shuffled pixels, and wrong labels."""
+SCALES = {"unit": (0, 255), "symmetric": (127.5, 127.5), "mnist": (0.1307 * 255, 0.3081 * 255)}
+"""What is taken from each pixel (0 to 255), and what it is then divided by."""
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -144,27 +146,26 @@ def prepare(
     flat=True,
     scale="unit",
     column=14,
-    reference=None,
     permuted=False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return new arrays (x, y, x_test, y_test) of all training and all test images.
 
     x is float32, (n, 784) if flat, else (n, 28, 28, 1). scale: "unit": [0, 1]; "symmetric":
-    [-1, 1]; "standard": by one mean and one SD, those of the training images at the indices in
-    reference (None: all). task: "classify": y is int32 labels (n,); "inpaint": y is the scaled
-    pixels of one column, float32 (n, 28), and that column of x is black. permuted: the pixels of
-    all images in one random order, the same in every call.
+    [-1, 1]; "standard": by one mean and one SD, those of all training images; "mnist": by those of
+    *MNIST*, as many tutorials do. task: "classify": y is int32 labels (n,); "inpaint": y is the
+    scaled pixels of one column, float32 (n, 28), and that column of x is black. permuted: the
+    pixels of all images in one random order, the same in every call.
     Raises ValueError for an unknown task or scale, or a column outside 0 to 27.
     """
     _check("task", task, "classify", "inpaint")
-    _check("scale", scale, "unit", "symmetric", "standard")
+    _check("scale", scale, *SCALES, "standard")
     if not 0 <= column < 28:
         raise ValueError(f"column = {column}: must be from 0 to 27")
-    shift, divisor = (0, 255) if scale == "unit" else (127.5, 127.5)
+    shift, divisor = SCALES.get(scale, (0, 1))
     if scale == "standard":
-        pixels = images.train_images if reference is None else images.train_images[reference]
-        shift = pixels.mean()
-        divisor = np.sqrt(np.square(pixels, dtype=np.uint16).mean() - shift**2)  # lean; std is not
+        shift = images.train_images.mean()
+        squares = np.square(images.train_images, dtype=np.uint16)  # lean; std is not
+        divisor = np.sqrt(squares.mean() - shift**2)
     shift, divisor = np.float32(shift), np.float32(divisor)
 
     arrays = []

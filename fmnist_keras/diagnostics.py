@@ -19,7 +19,8 @@ def initial_gradients(recipe: Recipe, seed: int) -> dict[str, float]:
     crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     loss = crossentropy if recipe.task == "classify" else keras.losses.MeanSquaredError()
     model.compile(keras.optimizers.SGD(STEP), loss, jit_compile=False)
-    ends = [model.layers[0].kernel, model.layers[-1].kernel]
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    ends = kernels[0], kernels[-1]
     before = [np.array(kernel) for kernel in ends]
     model.train_on_batch(*training.load_arrays(recipe, seed).parts["train"])
     first, last = (

@@ -11,7 +11,7 @@ from .settings import ROOT
 
 EXPECTED = ROOT / "tests" / "expected"
 KEYS = ["condition", "seeds", "number"]
-NO_NUMBERS = {*Recipe.model_fields, "recipe", "seed", "seconds", "cores"}
+NO_NUMBERS = {*Recipe.model_fields, "recipe", "seed", "seconds", "cores", "threads"}
 FOLLOWING = {
     "objective", "train_images", "parameters", "steps", "diverged", "best_epoch", "stop_epoch",
     "train_accuracy", "restored_train_accuracy", "test_accuracy_batch_mean",

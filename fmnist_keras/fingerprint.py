@@ -1,8 +1,9 @@
 """The fingerprint of the arithmetic: a run is stored with it and reused only where it is the same.
 
 It covers the code that turns a recipe and a seed into numbers, and the versions of the libraries
-that compute them. Comments, docstrings and error messages are left out, and so is all that only
-reads numbers: figures, evidence, notebooks.
+that compute them. Dense and convolutional runs have one each: an edited CNN leaves every dense run
+as it is. Comments, docstrings and error messages are left out, and so is all that only reads
+numbers: figures, evidence, notebooks.
 """
 
 import ast
@@ -13,9 +14,16 @@ import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 PACKAGE = Path(__file__).resolve().parent
-CODE = ("backend.py", "data.py", "layers.py", "models.py", "training/*.py")
+SHARED = ("backend.py", "data.py", "models.py", "training/*.py")
+OWN = {"dense": ("training/stacked*.py",), "convolutional": ("cnns.py", "layers.py")}
+"""The code of all runs, and of those of one family alone."""
+CODE = (*SHARED, *OWN["dense"], *OWN["convolutional"])
 BACKEND = os.environ["KERAS_BACKEND"]
 
 
@@ -43,47 +51,43 @@ def _digest(trees: list[str]) -> str:
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
 
 
-def on_disk() -> str:
-    """The fingerprint of the package as its files are now."""
-    return _digest([*_files(), *_trees([repr(_versions())])])
+def on_disk() -> dict[str, str]:
+    """The fingerprint of each family, of the package as its files are now."""
+    own = {family: _paths(patterns) for family, patterns in OWN.items()}
+    shared = _paths(SHARED).difference(*own.values())
+    versions = _trees([repr(_versions())])
+    found = {}
+    for family, paths in own.items():
+        files = _trees(path.read_text("utf-8") for path in sorted(shared | paths))
+        found[family] = _digest([*files, *versions])
+    return found
 
 
-def threads() -> dict[str, int]:
-    """The fingerprints of the code that this process has imported and of its libraries, each with
-    the number of threads (1 to 64) that share one operation; none if the code was edited since."""
-    return _threads() if CURRENT in _threads() else {}
-
-
-@functools.cache
-def _threads() -> dict[str, int]:
-    files = _files()
-    return {
-        _digest([*files, *_trees([repr(_versions() | {"threads": str(number)})])]): number
-        for number in range(1, 65)
-    }
-
-
-def _files() -> list[str]:
-    paths = sorted(path for pattern in CODE for path in PACKAGE.glob(pattern))
-    return _trees(path.read_text("utf-8") for path in paths)
+def _paths(patterns: Iterable[str]) -> set[Path]:
+    return {path for pattern in patterns for path in PACKAGE.glob(pattern)}
 
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """The libraries that compute a run's numbers, and the threads that share one operation."""
-    versions = {name: metadata.version(name) for name in (BACKEND, "keras", "numpy", "scipy")}
-    return versions | {"threads": os.environ["TF_NUM_INTRAOP_THREADS"]}
+    """The libraries that compute a run's numbers."""
+    return {name: metadata.version(name) for name in (BACKEND, "keras", "numpy", "scipy")}
 
 
-CURRENT = on_disk()
-"""The fingerprint of the code that this process has imported."""
+IMPORTED = on_disk()
+"""The fingerprint of each family, of the code that this process has imported."""
+CURRENT = IMPORTED["convolutional"]
+
+
+def of_recipe(recipe: "Recipe") -> str:
+    """The fingerprint of the recipe's runs in this process."""
+    return IMPORTED["convolutional" if recipe.convolutional else "dense"]
 
 
 def check_unchanged() -> None:
     """Raise RuntimeError, in one line, if the code was edited since this process imported it: its
     numbers would be stored under a fingerprint that is not theirs."""
-    if on_disk() != CURRENT:
+    if on_disk() != IMPORTED:
         raise RuntimeError(
-            "data.py, layers.py, models.py or training/ was edited after this session imported "
-            "it: restart the kernel, then run again"
+            "the code that computes runs was edited after this session imported it: restart the "
+            "kernel, then run again"
         )

@@ -1,23 +1,28 @@
-"""Layers that compute what Keras' do, faster."""
+"""Layers that compute what Keras' do: on TensorFlow, and for the images of this study, faster. All
+else is left to Keras' own code. A saved model that has them loads once this module is imported."""
 
 import itertools
 
 from .backend import keras
 
+TENSORFLOW = keras.backend.backend() == "tensorflow"
 SMALL_IMAGE = 8
 """Largest side of feature maps whose weight gradients are products: benchmarks/mechanism.md."""
 
 
+@keras.saving.register_keras_serializable("fmnist_keras")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' 3 × 3 convolution that keeps the size. On TensorFlow the weight gradient of small
-    images is a matrix product for each of the nine weights, which leaves the padding out; oneDNN's
-    takes up to ten times as long."""
+    """A 3 × 3 convolution that keeps the size of small images has as its weight gradient a matrix
+    product for each of the nine weights, which leaves the padding out; oneDNN's takes up to ten
+    times as long."""
 
     def convolution_op(self, inputs, kernel):
         """Outputs (batch, height, width, filters) of inputs (batch, height, width, channels)."""
-        small = max(inputs.shape[1:3]) <= SMALL_IMAGE
-        same = (self.padding, self.strides, self.kernel_size) == ("same", (1, 1), (3, 3))
-        if keras.backend.backend() != "tensorflow" or not (small and same):
+        height, width = inputs.shape[1:3]
+        small = height and width and max(height, width) <= SMALL_IMAGE
+        size = self.kernel_size, self.strides, self.dilation_rate, self.groups, self.padding
+        usual = size == ((3, 3), (1, 1), (1, 1), 1, "same")
+        if not (TENSORFLOW and small and usual and self.data_format == "channels_last"):
             return super().convolution_op(inputs, kernel)
         import tensorflow as tf
 
@@ -59,13 +64,22 @@ def _weight_gradient(x, g):
     return tf.reshape(tf.stack(products), (3, 3, x.shape[3], g.shape[3]))
 
 
+LEAST_EPSILON = 1.001e-5
+"""TensorFlow's fused operation takes no smaller one."""
+
+
+@keras.saving.register_keras_serializable("fmnist_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' layer for images. On TensorFlow it is one fused operation in place of a dozen that
-    each read and write all feature maps: the deep CNN spent more than half of its time there."""
+    """Of images it is one fused operation in place of a dozen that each read and write all feature
+    maps: the deep CNN spent more than half of its time there."""
 
     def call(self, inputs, training=None, mask=None):
         """Normalized inputs (batch, height, width, channels), in their dtype."""
-        if keras.backend.backend() != "tensorflow" or len(inputs.shape) != 4:
+        usual = self.center and self.scale and not self.renorm and not self.synchronized
+        images = len(inputs.shape) == 4 and self.axis in (-1, 3) and mask is None
+        images &= keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
+        weights = self.variable_dtype == "float32" and self.epsilon > LEAST_EPSILON
+        if not (TENSORFLOW and images and weights and usual):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 

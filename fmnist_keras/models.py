@@ -6,19 +6,11 @@ from pathlib import Path
 from . import registry
 from .backend import keras
 from .errors import RecipeError
-from .layers import BatchNormalization, Conv2D
 from .recipe import Recipe
 
 layers = keras.layers
 
 PIXELS, CLASSES, COLUMN_PIXELS = 784, 10, 28
-
-DROPOUT_CNN = (32, 64)
-"""Filters of the two convolutions, each followed by pooling and dropout; then a 128-unit layer."""
-DEEP_CNN = ((2, 32), (2, 64), (2, 128))
-VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-"""(convolutions, filters) per block: 13 convolutions, 3 × 3, and three dense layers follow.
-Configuration D of Simonyan & Zisserman (2015); dense layers of 512 as usual for 32 × 32 images."""
 
 
 def build(recipe: Recipe) -> keras.Model:
@@ -31,12 +23,14 @@ def build(recipe: Recipe) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
     try:
-        outputs = CLASSES if recipe.task == "classify" else COLUMN_PIXELS
+        hidden = registry.architectures[recipe.model].function(recipe)
+        if not isinstance(hidden, list) or not all(isinstance(h, layers.Layer) for h in hidden):
+            raise RecipeError(f"model = {recipe.model!r}: must give a list of Keras layers")
         return keras.Sequential(
             [
                 keras.Input((28, 28, 1) if recipe.convolutional else (784,)),
-                *_hidden_layers(recipe),
-                _output(outputs, recipe),
+                *hidden,
+                _output(recipe),
             ],
             name=recipe.model,
         )
@@ -44,41 +38,29 @@ def build(recipe: Recipe) -> keras.Model:
         keras.config.set_dtype_policy(policy)
 
 
-def _hidden_layers(recipe: Recipe) -> list[layers.Layer]:
-    """All layers between input and output."""
-    stacks = {"mlp": _mlp, "simple_cnn": _simple_cnn, "dropout_cnn": _dropout_cnn}
-    stacks |= {"deep_cnn": _deep_cnn, "vgg16": _vgg16}
-    stacks |= {name: entry.function for name, entry in registry.architectures.items()}
-    stack = stacks[recipe.model](recipe)
-    if not isinstance(stack, list) or not all(isinstance(one, layers.Layer) for one in stack):
-        raise RecipeError(f"model = {recipe.model!r}: must give a list of Keras layers")
-    return stack
-
-
-def _dense(units: int, recipe: Recipe, fan_in: int | None = None, **options) -> layers.Dense:
+def dense(units: int, recipe: Recipe, fan_in: int | None = None, **options) -> layers.Dense:
     """``fan_in``: the layer's number of inputs, which PyTorch's initial biases depend on."""
     if recipe.initializer == "torch":  # torch.nn.Linear: kernel and bias U(±1/√fan_in)
         limit = fan_in**-0.5
         options["bias_initializer"] = keras.initializers.RandomUniform(-limit, limit)
-    return layers.Dense(units, kernel_initializer=_initializer(recipe), **options)
+    return layers.Dense(units, kernel_initializer=initializer(recipe), **options)
 
 
-def _initializer(recipe: Recipe):
+def initializer(recipe: Recipe):
+    """The recipe's initializer of kernels, as Keras takes it."""
     if recipe.initializer == "torch":
         return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     if recipe.initializer == "normal_0.01":
         return keras.initializers.RandomNormal(stddev=0.01)
-    if recipe.initializer in registry.initializers:
-        return registry.initializers[recipe.initializer].function()
-    return recipe.initializer
+    return registry.initializers[recipe.initializer].function()
 
 
-def _output(units: int, recipe: Recipe) -> layers.Dense:
-    if recipe.convolutional:
-        return _dense(units, recipe, dtype="float32", name="output")
-    penalties = _penalties(recipe, first=not recipe.units)
-    fan_in = (PIXELS, *recipe.units)[-1]
-    return _dense(units, recipe, fan_in, dtype="float32", name="output", **penalties)
+def _output(recipe: Recipe) -> layers.Dense:
+    options = {"dtype": "float32", "name": "output"}
+    if not recipe.convolutional:
+        options["fan_in"] = (PIXELS, *recipe.units)[-1]
+        options |= _penalties(recipe, first=not recipe.units)
+    return dense(CLASSES if recipe.task == "classify" else COLUMN_PIXELS, recipe, **options)
 
 
 def _penalties(recipe: Recipe, first: bool) -> dict:
@@ -93,6 +75,7 @@ def _penalties(recipe: Recipe, first: bool) -> dict:
     return {name: Penalty(*each) for name, each in factors.items() if any(each)}
 
 
+@keras.saving.register_keras_serializable("fmnist_keras")
 class Penalty(keras.regularizers.Regularizer):
     """l1 · Σ|w| + l2 · Σw² + norm · ‖w‖."""
 
@@ -111,6 +94,9 @@ class Penalty(keras.regularizers.Regularizer):
             total += self.norm * ops.sqrt(ops.maximum(squares, 1e-12))
         return total
 
+    def get_config(self) -> dict:
+        return {"l1": self.l1, "l2": self.l2, "norm": self.norm}
+
 
 def _activation(recipe: Recipe) -> layers.Layer:
     if recipe.activation == "leaky_relu":
@@ -124,12 +110,13 @@ def _batch_norm(recipe: Recipe) -> layers.Layer:
     return layers.BatchNormalization(gamma_regularizer=decay, beta_regularizer=decay, **constants)
 
 
-def _mlp(recipe: Recipe) -> list[layers.Layer]:
+def mlp(recipe: Recipe) -> list[layers.Layer]:
+    """Dense layers of ``units``, each with what the recipe puts around its activation."""
     stack, fan_in = [], PIXELS
     if recipe.batch_norm == "input":
         stack.append(_batch_norm(recipe))
     for number, units in enumerate(recipe.units):
-        stack.append(_dense(units, recipe, fan_in, **_penalties(recipe, first=number == 0)))
+        stack.append(dense(units, recipe, fan_in, **_penalties(recipe, first=number == 0)))
         if recipe.batch_norm == "before":
             stack.append(_batch_norm(recipe))
         stack.append(_activation(recipe))
@@ -139,60 +126,6 @@ def _mlp(recipe: Recipe) -> list[layers.Layer]:
             stack.append(layers.Dropout(recipe.dropout))
         fan_in = units
     return stack
-
-
-def _scaled(units: int, recipe: Recipe) -> int:
-    return max(1, round(units * recipe.width_multiplier))
-
-
-def _conv(filters: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
-    """A 3 × 3 convolution that keeps the size, then (batch normalization and) ReLU. Normalization
-    takes any bias away again, so there is none before it."""
-    convolution = Conv2D(
-        _scaled(filters, recipe), 3, padding="same", use_bias=not batch_norm,
-        kernel_initializer=_initializer(recipe),
-    )  # fmt: skip
-    return [convolution, *[BatchNormalization()] * batch_norm, layers.ReLU()]
-
-
-def _hidden(units: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
-    dense = _dense(_scaled(units, recipe), recipe, use_bias=not batch_norm)
-    return [dense, *[BatchNormalization()] * batch_norm, layers.ReLU()]
-
-
-def _simple_cnn(recipe: Recipe) -> list[layers.Layer]:
-    return [*_conv(32, recipe), layers.MaxPooling2D(), layers.Flatten(), *_hidden(100, recipe)]
-
-
-def _dropout_cnn(recipe: Recipe) -> list[layers.Layer]:
-    stack = []
-    for filters in DROPOUT_CNN:
-        stack += [*_conv(filters, recipe), layers.MaxPooling2D(), layers.Dropout(0.25)]
-    return [*stack, layers.Flatten(), *_hidden(128, recipe), layers.Dropout(0.5)]
-
-
-def _deep_cnn(recipe: Recipe) -> list[layers.Layer]:
-    stack = []
-    for convolutions, filters in DEEP_CNN:
-        for _ in range(convolutions):
-            stack += _conv(filters, recipe, batch_norm=True)
-        stack += [layers.MaxPooling2D(), layers.Dropout(0.25)]
-    return [
-        *stack,
-        layers.Flatten(),
-        *_hidden(128, recipe, batch_norm=True),
-        layers.Dropout(0.5),
-    ]
-
-
-def _vgg16(recipe: Recipe) -> list[layers.Layer]:
-    batch_norm = recipe.batch_norm != "none"
-    stack = [layers.ZeroPadding2D(2)]  # five poolings need 32 × 32
-    for convolutions, filters in VGG16:
-        for _ in range(convolutions):
-            stack += _conv(filters, recipe, batch_norm)
-        stack.append(layers.MaxPooling2D())
-    return [*stack, layers.Flatten(), *_hidden(512, recipe), *_hidden(512, recipe)]
 
 
 def fastest_precision() -> str:

@@ -13,15 +13,10 @@ import pandas as pd
 from .settings import ROOT, report_file
 
 
-def cores() -> int:
-    """The cores that this process may use: all, or as many as OMP_NUM_THREADS says."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
-
-
 def current() -> dict[str, str | int]:
-    """What decides a run's numbers besides recipe, seed and code: versions, backend, device; and
-    what does not: cores and commit."""
-    import keras
+    """What decides a run's numbers besides recipe, seed and code: versions, backend, device and the
+    threads that share an operation; and what does not: cores and commit."""
+    from .backend import cores, keras
 
     packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
     installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
@@ -30,6 +25,7 @@ def current() -> dict[str, str | int]:
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
         "device": _device(),
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or cores(),
         "cores": cores(),
         "commit": _commit(),
     }
@@ -68,7 +64,8 @@ def table(*runs: pd.DataFrame) -> pd.DataFrame:
         times = groups.agg(runs="size", seconds="sum").round(1).reset_index()
         path.write_text(json.dumps(times.to_dict("records"), indent=1))
     identity = ["fingerprint", "versions", "backend", "device"]
-    if "threads" in frame:
-        frame["threads"] = frame["threads"].fillna(1).astype(int).astype(str)
+    threads = frame.get("threads", pd.Series(1, frame.index)).fillna(1).astype(int)
+    if (threads > 1).any():
+        frame["threads"] = threads.astype("string")
         identity.append("threads")
     return frame.groupby(identity, sort=False).size().rename("runs").reset_index()

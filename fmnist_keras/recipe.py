@@ -7,16 +7,10 @@ the recipe is made, in one line, long before anything trains.
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)  # fmt: skip
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from . import registry
 from .checks import Count, Name, NotNegative, Positive, Rate, Widths, distinct, explain
@@ -26,6 +20,15 @@ TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
 MOST_WEIGHTS, MOST_UPDATES = 10**8, 10**8
 """What a run may cost at most: 400 MB of weights; at the fastest some days of updates."""
+
+ALWAYS_IN_KEY = {
+    "task", "validation", "val_size", "train_size", "test_size", "scale", "column",
+    "permuted_pixels", "label_noise", "model", "units", "activation", "framework_defaults",
+    "dropout", "batch_norm", "initializer", "width_multiplier", "precision", "optimizer",
+    "learning_rate", "momentum", "beta_1", "l1", "l2", "l2_squared", "penalty", "weight_decay",
+    "lr_step_size", "patience", "min_delta", "batch_size", "epochs", "steps_per_epoch",
+}  # fmt: skip
+"""The fields that the first archived runs were stored by, in their keys even at their defaults."""
 
 
 class Recipe(BaseModel):
@@ -48,7 +51,8 @@ class Recipe(BaseModel):
     train_size: Count | None = None
     """Use the first so many training images only (None: all that validation leaves)."""
     test_size: Annotated[int, Field(ge=1, le=TEST_IMAGES)] = TEST_IMAGES
-    scale: Literal["unit", "symmetric", "standard"] = "unit"
+    scale: Literal["unit", "symmetric", "standard", "mnist"] = "unit"
+    """[0, 1]; [-1, 1]; by the training images' mean and SD; or by MNIST's, .1307 and .3081."""
     column: Annotated[int, Field(ge=0, le=27)] = 14
     """The hidden column of the inpaint task; 28 is even, so 13 and 14 are both central."""
     permuted_pixels: bool = False
@@ -106,69 +110,53 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Recipe":
-        if self._available < 1:
-            raise ValueError(f"val_size = {self.val_size}: must leave training images of 60000")
-        if self.train_size and self.train_size > self._available:
-            raise ValueError(
-                f"train_size = {self.train_size}: only {self._available} images are left for "
-                "training"
-            )
-        if self.batch_size > self.train_images:
-            raise ValueError(
-                f"batch_size = {self.batch_size}: must be at most the {self.train_images} "
-                "training images"
-            )
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' takes one")
-        if self.beta_1 is not None and self.optimizer != "adam":
-            raise ValueError(f"beta_1 = {self.beta_1}: only optimizer = 'adam' takes one")
-        registered = self.model in registry.architectures
-        if self.convolutional and not registered and self.batch_norm == "input":
-            raise ValueError("batch_norm = 'input': is for model = 'mlp'")
-        if self.patience and self.validation == "none":
-            raise ValueError(f"patience = {self.patience}: needs validation other than 'none'")
-        if self.convolutional and self.initializer == "torch":
-            raise ValueError("initializer = 'torch': is for model = 'mlp'")
-        if self.task == "inpaint" and self.model != "mlp":
-            raise ValueError(f"model = {self.model!r}: the inpaint task is for 'mlp'")
-        for field, why in self._idle().items():
-            if getattr(self, field) != type(self).model_fields[field].default:
-                raise ValueError(f"{field} = {getattr(self, field)!r}: {why}")
-        self._check_cost()
+        for field, why in [*self._impossible(), *self._idle(), *self._too_costly()]:
+            raise ValueError(f"{field} = {getattr(self, field)!r}: {why}")
         return self
 
-    def _idle(self) -> dict[str, str]:
+    def _impossible(self) -> Iterator[tuple[str, str]]:
+        """Fields whose value the others rule out, and why."""
+        left = self._available
+        if left < 1:
+            yield "val_size", f"must leave training images of {TRAIN_IMAGES}"
+        if self.train_size and self.train_size > left:
+            yield "train_size", f"only {left} images are left for training"
+        if self.batch_size > self.train_images:
+            yield "batch_size", f"must be at most the {self.train_images} training images"
+        if self.momentum and self.optimizer != "sgd":
+            yield "momentum", "only optimizer = 'sgd' takes one"
+        if self.beta_1 is not None and self.optimizer != "adam":
+            yield "beta_1", "only optimizer = 'adam' takes one"
+        if self.patience and self.validation == "none":
+            yield "patience", "needs validation other than 'none'"
+        if self.model == "vgg16" and self.batch_norm == "input":
+            yield "batch_norm", "is for model = 'mlp'"
+        if self.convolutional and self.initializer == "torch":
+            yield "initializer", "is for model = 'mlp'"
+        if self.convolutional and self.task == "inpaint":
+            yield "model", "the inpaint task is for 'mlp'"
+
+    def _idle(self) -> Iterator[tuple[str, str]]:
         """Fields that would do nothing here, and why: a run has one recipe, not several."""
-        for_cnn, for_mlp = "is for the CNNs", "is for model = 'mlp'"
-        if self.model in registry.architectures:
-            idle = {}  # only its function knows
-        elif self.convolutional:
-            mlp_only = ("units", "activation", "dropout", "l1", "l2", "l2_squared", "weight_decay")
-            idle = dict.fromkeys(mlp_only, for_mlp)
-            if self.model != "vgg16":
-                idle["batch_norm"] = "is for 'mlp' and 'vgg16'"
-        else:
-            idle = {"width_multiplier": for_cnn}
+        idle = registry.unread(self.model)
         if self.task == "classify":
             idle["column"] = "is for task = 'inpaint'"
         else:
             idle |= dict.fromkeys(("permuted_pixels", "label_noise"), "is for task = 'classify'")
         if not self.patience:
             idle["min_delta"] = "needs patience"
-        return idle
+        return ((field, why) for field, why in idle.items() if not self._is_default(field))
 
-    def _check_cost(self) -> None:
+    def _too_costly(self) -> Iterator[tuple[str, str]]:
         sizes = [784, *self.units, 28]
         weights = sum(a * b for a, b in itertools.pairwise(sizes))
         if weights > MOST_WEIGHTS:
-            raise ValueError(
-                f"units = {self.units!r}: makes {weights:,} weights; at most {MOST_WEIGHTS:,}"
-            )
+            yield "units", f"makes {weights:,} weights; at most {MOST_WEIGHTS:,}"
         if (updates := self.epochs * self.steps) > MOST_UPDATES:
-            raise ValueError(
-                f"epochs = {self.epochs}: makes {updates:,} weight updates; at most "
-                f"{MOST_UPDATES:,}"
-            )
+            yield "epochs", f"makes {updates:,} weight updates; at most {MOST_UPDATES:,}"
+
+    def _is_default(self, field: str) -> bool:
+        return getattr(self, field) == type(self).model_fields[field].default
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -178,7 +166,7 @@ class Recipe(BaseModel):
 
     def but(self, **changes: Any) -> "Recipe":
         """A validated copy with some fields changed."""
-        return Recipe(**{**self.model_dump(), **changes})
+        return type(self)(**{**self.model_dump(), **changes})
 
     def grid(self, **choices: list) -> list["Recipe"]:
         """One recipe for each combination of the listed values, the last name varying fastest.
@@ -215,15 +203,22 @@ class Recipe(BaseModel):
     def key(self) -> str:
         """Twelve hex digits that identify the condition: all fields but ``name``, what follows
         from them here, and the code of registered functions. Two recipes that say the same in two
-        ways have one key."""
+        ways have one key. A field that :data:`ALWAYS_IN_KEY` does not name is part of it only where
+        it differs from its default, so one that is added leaves all keys as they are."""
         fields = self.model_dump(mode="json", exclude={"name"}) | self._plain()
+        defaults = type(self)().model_dump(mode="json")
+        fields = {k: v for k, v in fields.items() if k in ALWAYS_IN_KEY or v != defaults[k]}
         derived = [self.train_images, self.steps, self.convolutional]
-        registered = [
-            registry.architectures.get(self.model), registry.initializers.get(self.initializer)
-        ]  # fmt: skip
-        derived += [entry.code for entry in registered if entry]
+        used = registry.architectures[self.model], registry.initializers[self.initializer]
+        derived += [entry.code for entry in used if entry.code]
         text = json.dumps([fields, derived], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def checkpoint_key(self) -> str:
+        """What a checkpoint of the run is known by: the key, whatever the number of epochs, since
+        a longer run goes on from where a shorter one ended."""
+        return self.model_copy(update={"epochs": MOST_UPDATES}).key
 
     def _plain(self) -> dict[str, Any]:
         """Fields whose value says no more than the default, with the default."""

@@ -1,75 +1,108 @@
-"""Architectures and initializers of one's own, by name: a function in a notebook cell is enough,
-and its runs go through the same calls as all others.
+"""Architectures and initializers by name: the built-in ones, and one's own. A function in a
+notebook cell is enough, and its runs go through the same calls as all others.
 
-    @registry.architecture
+    @registry.architecture(reads=["activation"])
     def wide_cnn(recipe):
-        return [layers.Conv2D(64, 5, activation="relu"), layers.Flatten()]
+        return [layers.Conv2D(64, 5, activation=recipe.activation), layers.Flatten()]
 
     Recipe(model="wide_cnn")
 
 A run is stored with the code of the functions that it uses: once edited, they train again.
 """
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .errors import RecipeError
 from .identity import identity
 
-MODELS = ("mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16")
+DENSE = ("units", "activation", "dropout", "batch_norm", "l1", "l2", "l2_squared", "weight_decay")
+READ_BY_SOME = (*DENSE, "width_multiplier")
+"""Fields of a recipe that some architectures read and others do not."""
 INITIALIZERS = (
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "torch", "normal_0.01",
 )  # fmt: skip
-"""The built-in names."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered function and what identifies its code."""
+    """A registered function, what identifies its code ("" if built in: the fingerprint does), and
+    which of READ_BY_SOME it reads."""
 
     function: Callable
     code: str
+    reads: Collection[str] = READ_BY_SOME
 
 
-architectures: dict[str, Entry] = {}
-initializers: dict[str, Entry] = {}
+def _built_in(module: str, name: str, *reads: str) -> Entry:
+    def function(recipe):  # Keras loads when something is built, not before
+        return getattr(importlib.import_module(f".{module}", __package__), name)(recipe)
+
+    return Entry(function, "", reads)
 
 
-def architecture(function: Callable) -> Callable:
+architectures: dict[str, Entry] = {
+    "mlp": _built_in("models", "mlp", *DENSE),
+    "simple_cnn": _built_in("cnns", "simple_cnn", "width_multiplier"),
+    "dropout_cnn": _built_in("cnns", "dropout_cnn", "width_multiplier"),
+    "deep_cnn": _built_in("cnns", "deep_cnn", "width_multiplier"),
+    "vgg16": _built_in("cnns", "vgg16", "width_multiplier", "batch_norm"),
+}
+initializers: dict[str, Entry] = {name: Entry(lambda name=name: name, "") for name in INITIALIZERS}
+
+
+def architecture(function: Callable | None = None, *, reads: Collection[str] = READ_BY_SOME):
     """Register a function of a recipe that returns a list of Keras layers, under its own name, as a
     ``model``. They stand between the input, images (batch, 28, 28, 1), and the output layer.
 
-    Raises RecipeError if a built-in model has that name.
+    A recipe that sets one of READ_BY_SOME that ``reads`` does not name is refused. Raises
+    RecipeError if a built-in model has the function's name.
     """
-    return _register(architectures, "model", MODELS, function)
+    if function is None:
+        return lambda function: architecture(function, reads=reads)
+    return _register(architectures, "model", function, reads)
 
 
 def initializer(function: Callable) -> Callable:
     """Register a function without arguments that returns a Keras initializer, under its own name,
     as an ``initializer`` of kernels. Raises RecipeError if a built-in one has that name."""
-    return _register(initializers, "initializer", INITIALIZERS, function)
+    return _register(initializers, "initializer", function)
 
 
-def _register(entries: dict, field: str, built_in: tuple, function: Callable) -> Callable:
+def _register(entries: dict, field: str, function: Callable, *reads) -> Callable:
     name = function.__name__
-    if name in built_in:
+    if name in entries and not entries[name].code:
         raise RecipeError(f"{field} = {name!r}: is built in; give the function another name")
-    entries[name] = Entry(function, identity(function))
+    entries[name] = Entry(function, identity(function), *reads)
     return function
+
+
+def unread(model: str) -> dict[str, str]:
+    """The fields that a model does not read, each with a line that says which models do."""
+    idle = [field for field in READ_BY_SOME if field not in architectures[model].reads]
+    return {
+        field: f"is for model = {_either(n for n, e in architectures.items() if field in e.reads)}"
+        for field in idle
+    }
 
 
 def known_model(name: str) -> str:
     """Return the name of a model; raise ValueError if there is none of that name."""
-    return _known(name, (*MODELS, *architectures))
+    return _known(name, architectures)
 
 
 def known_initializer(name: str) -> str:
     """Return the name of an initializer; raise ValueError if there is none of that name."""
-    return _known(name, (*INITIALIZERS, *initializers))
+    return _known(name, initializers)
 
 
-def _known(name: str, names: tuple[str, ...]) -> str:
-    if name not in names:
-        *most, last = map(repr, names)
-        raise ValueError(f"must be {', '.join(most)} or {last}")
+def _known(name: str, entries: dict) -> str:
+    if name not in entries:
+        raise ValueError(f"must be {_either(entries)}")
     return name
+
+
+def _either(names: Iterable[str]) -> str:
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} or {last}" if most else last

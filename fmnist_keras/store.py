@@ -109,10 +109,9 @@ def archive(profile: str) -> None:
     """Write all runs of results/runs by this code into the profile's pack, beside those that it
     holds. The same runs give the same bytes."""
     pack = ROOT / "reports" / profile / "runs.parquet"
-    marks = {fingerprint.CURRENT}
     kept = {}
     for run in map(_read, sorted((results_folder() / "runs").glob("*.json"))):
-        if run and run["fingerprint"] in marks:
+        if run and run["fingerprint"] in fingerprint.IMPORTED.values():
             kept[run["job"]] = run
     kept |= {job: _unpacked(row) for job, row in _packed(pack).items()}
     rows = []

@@ -44,11 +44,11 @@ def test_a_run_goes_on_to_the_same_bits(monkeypatch, tmp_path, recipe):
     whole, path, epochs = single.train_one(recipe, 1), tmp_path / "run.npz", []
     evaluate = single.evaluate
 
-    def killed(model, arrays, part):
-        epochs.append(part == "train")
-        if sum(epochs) == 3:  # two epochs are over, the third is not scored yet
+    def killed(*args):
+        epochs.append(None)
+        if len(epochs) == 3:  # two epochs are over, the third is not scored yet
             raise Killed
-        return evaluate(model, arrays, part)
+        return evaluate(*args)
 
     monkeypatch.setattr(single, "evaluate", killed)
     with pytest.raises(Killed):
@@ -76,6 +76,26 @@ def test_where_it_cannot_be_written_training_goes_on(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.warns(UserWarning, match="no checkpoint of this epoch"):
         single.train_one(CNN.but(epochs=2), 1, tmp_path / "file" / "run.npz")
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_longer_run_goes_on_from_a_shorter_ones_end(tmp_path, recipe):
+    path = tmp_path / "run.npz"
+    single.train_one(recipe.but(epochs=1), 1, path)
+    whole = single.train_one(recipe.but(epochs=3), 1)
+    same(single.train_one(recipe.but(epochs=3), 1, path), whole)
+    same(single.train_one(recipe.but(epochs=3), 1, path), whole)  # trained and not yet stored
+    same(single.train_one(recipe.but(epochs=1), 1, path), single.train_one(recipe.but(epochs=1), 1))
+
+
+def test_a_run_that_ended_early_trains_no_further(monkeypatch, tmp_path):
+    for ended in (CNN.but(patience=1, min_delta=10.0, epochs=8), CNN.but(learning_rate=1e20)):
+        path = tmp_path / f"{ended.key}.npz"
+        run = single.train_one(ended, 1, path)
+        assert run.metrics["stop_epoch"] < ended.epochs
+        monkeypatch.setattr(single.keras.Model, "fit", None)
+        same(single.train_one(ended, 1, path), run)
+        monkeypatch.undo()
 
 
 SCRIPT = """

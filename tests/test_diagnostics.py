@@ -42,6 +42,8 @@ def test_initial_gradients_are_those_of_the_loss(task):
 def test_initial_gradients_follow_the_seed():
     one, again, other = (diagnostics.initial_gradients(SMALL, seed) for seed in (0, 0, 1))
     assert one == again != other
+    normalized = diagnostics.initial_gradients(SMALL.but(batch_norm="input"), 0)
+    assert normalized["first_gradient"] > 0
 
 
 def test_a_deep_sigmoid_network_starts_with_vanishing_gradients():

@@ -210,7 +210,8 @@ def test_no_scheduler_is_one_line(monkeypatch, slow):
 
 def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, tmp_path):
     code = (
-        "import runpy, sys; from fmnist_keras import fingerprint; fingerprint.CURRENT = 'other'; "
+        "import runpy, sys; from fmnist_keras import fingerprint; "
+        "fingerprint.CURRENT, fingerprint.IMPORTED = 'other', dict(dense='other'); "
         "sys.argv[1:] = [%r]; runpy.run_module('fmnist_keras.cluster', run_name='__main__')"
     )
     process = processes("-c", code % scheduler[1], FMNIST_RESULTS=str(tmp_path / "worker"))

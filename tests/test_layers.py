@@ -4,95 +4,127 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fmnist_keras import training
 from fmnist_keras.backend import keras
 from fmnist_keras.layers import BatchNormalization, Conv2D
 
 ROUNDING = {"float32": 2e-5, "mixed_bfloat16": 2e-2}
+KINDS = {Conv2D: keras.layers.Conv2D, BatchNormalization: keras.layers.BatchNormalization}
 
 
-def both(policy: str) -> list:
-    """Our layer and Keras', with the same weights, that have seen nothing yet."""
-    made = []
-    for kind in (BatchNormalization, keras.layers.BatchNormalization):
-        layer = kind(dtype=policy)
-        layer.build((None, 7, 5, 3))
-        rng = np.random.default_rng(1)
-        layer.set_weights([rng.uniform(0.5, 1.5, 3).astype("float32") for _ in layer.weights])
-        made.append(layer)
-    return made
+def images(size=(7, 5), dtype="float32", channels=3):
+    return tf.cast(np.random.default_rng(0).normal(0.5, 1, (4, *size, channels)), dtype)
 
 
-def images(policy: str, seed: int = 0):
-    x = np.random.default_rng(seed).normal(2, 3, (4, 7, 5, 3)).astype("float32")
-    return tf.cast(x, "bfloat16" if policy == "mixed_bfloat16" else "float32")
+def computed(kind, x, options, training) -> list[np.ndarray]:
+    """Outputs, gradients by the input and all weights, and the weights after a call of a layer."""
+    layer = kind(**options)
+    layer.build((None, *x.shape[1:]))
+    rng = np.random.default_rng(1)
+    layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.weights])
+    options = {"training": training} if "training" in layer._call_signature.parameters else {}
+
+    @tf.function
+    def call():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, **options)
+            loss = tf.reduce_sum(tf.cast(y, "float32") ** 3)
+        sources = [x, *(weight.value for weight in layer.trainable_weights)]
+        return y, *tape.gradient(loss, sources)
+
+    y, *gradients = call()
+    assert y.dtype == layer.compute_dtype
+    return [tf.cast(value, "float64").numpy() for value in (y, *gradients, *layer.weights)]
+
+
+def compare(kind, x, tolerance=2e-5, training=True, **options):
+    ours, theirs = (computed(each, x, options, training) for each in (kind, KINDS[kind]))
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=tolerance * np.abs(other).max())
 
 
 @pytest.mark.parametrize("policy", ROUNDING)
 @pytest.mark.parametrize("training", [True, False])
-def test_outputs_gradients_and_moving_averages_are_those_of_keras(policy, training):
-    x, found = images(policy), []
-    for layer in both(policy):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, training=training)
-            loss = tf.reduce_sum(tf.cast(y, "float32") ** 3)
-        sources = [x, layer.gamma.value, layer.beta.value]
-        gradients = [tf.cast(g, "float32").numpy() for g in tape.gradient(loss, sources)]
-        assert y.dtype == x.dtype
-        found.append([tf.cast(y, "float32").numpy(), *gradients, *layer.get_weights()])
-    for ours, theirs in zip(*found, strict=True):
-        size = np.abs(theirs).max()
-        np.testing.assert_allclose(ours, theirs, atol=ROUNDING[policy] * size, rtol=0)
-
-
-def test_what_is_frozen_stays_as_it_is():
-    for layer in both("float32"):
-        layer.trainable = False
-        before = layer.get_weights()
-        layer(images("float32"), training=True)
-        for now, then in zip(layer.get_weights(), before, strict=True):
-            np.testing.assert_array_equal(now, then)
-
-
-def test_a_network_that_was_trained_with_it_can_be_saved_and_loaded(tmp_path):
-    model = keras.Sequential([keras.Input((7, 5, 3)), BatchNormalization()])
-    model(images("float32"), training=True)
-    model.save_weights(tmp_path / "a.weights.h5")
-    again = keras.Sequential([keras.Input((7, 5, 3)), keras.layers.BatchNormalization()])
-    again.load_weights(tmp_path / "a.weights.h5")
-    np.testing.assert_allclose(model(images("float32")), again(images("float32")), atol=1e-5)
+def test_normalization_is_that_of_keras(policy, training):
+    x = images(dtype=keras.dtype_policies.get(policy).compute_dtype)
+    compare(BatchNormalization, x, ROUNDING[policy], training, dtype=policy)
 
 
 @pytest.mark.parametrize("policy", ROUNDING)
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 8), (7, 7), (8, 9)])
-def test_a_convolution_and_its_gradients_are_those_of_keras(policy, size):
-    x = np.random.default_rng(0).normal(0, 1, (5, *size, 3)).astype("float32")
-    x, found = tf.cast(x, keras.dtype_policies.get(policy).compute_dtype), []
-    for kind in (Conv2D, keras.layers.Conv2D):
-        layer = kind(4, 3, padding="same", use_bias=False, dtype=policy)
-        layer.build((None, *size, 3))
-        rng = np.random.default_rng(1)
-        layer.set_weights([rng.normal(0, 1, weight.shape) for weight in layer.weights])
-
-        @tf.function
-        def gradients(layer=layer):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = layer(x)
-                loss = tf.reduce_sum(tf.cast(y, "float32") ** 2)
-            return y, *tape.gradient(loss, [x, layer.kernel.value])
-
-        found.append([tf.cast(value, "float32").numpy() for value in gradients()])
-    for ours, theirs in zip(*found, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=ROUNDING[policy] * np.abs(theirs).max())
+def test_a_convolution_is_that_of_keras(policy, size):
+    x = images(size, keras.dtype_policies.get(policy).compute_dtype)
+    options = {"filters": 4, "kernel_size": 3, "padding": "same", "use_bias": False}
+    options["dtype"] = policy
+    compare(Conv2D, x, ROUNDING[policy], **options)
 
 
-@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "valid"}, {"kernel_size": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"center": False},
+        {"scale": False},
+        {"axis": 1},
+        {"axis": 2},
+        {"renorm": True},
+        {"epsilon": 1e-7},
+        {"trainable": False},
+        {"dtype": "float64"},
+        {"dtype": "float16"},
+    ],
+    ids=str,
+)
+def test_other_normalization_is_left_to_keras(options):
+    compare(BatchNormalization, images(dtype=options.get("dtype", "float32")), **options)
+
+
+def test_masked_and_integer_images_are_left_to_keras():
+    mask = np.random.default_rng(0).random((4, 7, 5)) > 0.5
+    for call in (
+        lambda layer: layer(images(), training=True, mask=mask),
+        lambda layer: layer(tf.cast(images(), "int32"), training=True),
+    ):
+        ours, theirs = (call(kind()) for kind in (BatchNormalization, KINDS[BatchNormalization]))
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": 2},
+        {"padding": "valid"},
+        {"kernel_size": 1},
+        {"dilation_rate": 2},
+        {"groups": 2},
+        {"data_format": "channels_first"},
+    ],
+    ids=str,
+)
 def test_other_convolutions_are_left_to_keras(options):
-    x, found = np.random.default_rng(0).normal(0, 1, (5, 6, 6, 3)).astype("float32"), []
-    for kind in (Conv2D, keras.layers.Conv2D):
-        layer = kind(4, **{"kernel_size": 3, "padding": "same"} | options)
-        layer.build(x.shape)
-        layer.set_weights([np.ones(weight.shape) for weight in layer.weights])
-        found.append(layer(x).numpy())
-    np.testing.assert_array_equal(*found)
+    options = {"filters": 4, "kernel_size": 3, "padding": "same"} | options
+    compare(Conv2D, images((6, 6), channels=6), **options)
+
+
+def test_images_of_any_size():
+    inputs = keras.Input((None, None, 3))
+    layer = Conv2D(4, 3, padding="same")
+    model = keras.Model(inputs, BatchNormalization()(layer(inputs)))
+    assert model(images()).shape == (4, 7, 5, 4)
+
+
+def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path):
+    recipe = small.but(model="deep_cnn", width_multiplier=0.125, optimizer="adam", train_size=300)
+    model = training.train_one(recipe, 0).model
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert {type(layer) for layer in again.layers} >= {Conv2D, BatchNormalization}
+    x = training.load_arrays(recipe, 0).parts["test"][0]
+    np.testing.assert_array_equal(training.outputs(again, x), training.outputs(model, x))
+
+
+def test_a_penalized_network_can_be_saved_and_loaded(small, tmp_path):
+    model = training.train_one(small.but(l1=0.01, l2=0.1, epochs=1), 0).model
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(sum(again.losses)) == float(sum(model.losses)) > 0

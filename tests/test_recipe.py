@@ -1,9 +1,10 @@
 """A recipe is valid and immutable or an error of one line; its key names the condition."""
 
 import itertools
-import subprocess
-import sys
+import json
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fmnist_keras.checks import check_seeds
@@ -11,6 +12,7 @@ from fmnist_keras.errors import RecipeError
 from fmnist_keras.protocols import ARCHITECTURES, KERAS_STUDY
 from fmnist_keras.recipe import Recipe
 
+ROOT = Path(__file__).resolve().parents[1]
 OTHER = dict(
     task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,
     scale="standard", column=13, model="simple_cnn", units=(16, 8), activation="relu",
@@ -41,29 +43,19 @@ def message(function, *args, **options):
     ("fields", "start", "allowed"),
     [
         ({"learning_rat": 0.1}, "learning_rat = 0.1", "did you mean learning_rate?"),
-        ({"unit": (32,)}, "unit = (32,)", "did you mean units?"),
         ({"zzz": 1}, "zzz = 1", "known names: name, task,"),
-        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3'", "must be a number"),
         ({"learning_rate": "1e-3"}, "learning_rate = '1e-3'", "write 0.001 or 1.0e-3"),
         ({"epochs": "5"}, "epochs = '5'", "integer"),
         ({"epochs": True}, "epochs = True", "integer"),
-        ({"epochs": 2.0}, "epochs = 2.0", "integer"),
-        ({"epochs": None}, "epochs = None", "integer"),
-        ({"learning_rate": True}, "learning_rate = True", "number"),
         ({"learning_rate": 0}, "learning_rate = 0", "greater than 0"),
         ({"learning_rate": float("inf")}, "learning_rate = inf", "finite"),
-        ({"learning_rate": float("nan")}, "learning_rate = nan", "finite"),
         ({"dropout": 1.0}, "dropout = 1.0", "less than 1"),
-        ({"dropout": -0.1}, "dropout = -0.1", "greater than or equal to 0"),
         ({"l1": -1.0}, "l1 = -1.0", "greater than or equal to 0"),
         ({"width_multiplier": 5.0}, "width_multiplier = 5.0", "less than or equal to 4"),
         ({"column": 28}, "column = 28", "less than or equal to 27"),
-        ({"test_size": 10_001}, "test_size = 10001", "less than or equal to 10000"),
         ({"steps_per_epoch": 0}, "steps_per_epoch = 0", "greater than or equal to 1"),
         ({"units": 32}, "units = 32", "tuple"),
-        ({"units": "32"}, "units = '32'", "tuple"),
         ({"units": (32, 0)}, "units.1 = 0", "greater than or equal to 1"),
-        ({"units": (0,)}, "units.0 = 0", "greater than or equal to 1"),
         ({"optimizer": "Adam"}, "optimizer = 'Adam'", "'sgd', 'adam', 'nadam', 'rmsprop' or"),
         ({"validation": "first"}, "validation = 'first'", "'last', 'random', 'test' or 'none'"),
         ({"batch_size": 54_001}, "batch_size = 54001", "at most the 54000"),
@@ -72,8 +64,6 @@ def message(function, *args, **options):
         ({"val_size": 60_000}, "val_size = 60000", "must leave training images"),
         ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
         ({"beta_1": 0.0, "optimizer": "nadam"}, "beta_1 = 0.0", "only optimizer = 'adam'"),
-        ({"beta_1": 1.0, "optimizer": "adam"}, "beta_1 = 1.0", "less than 1"),
-        ({"label_noise": 1.0}, "label_noise = 1.0", "less than 1"),
         ({"permuted_pixels": 1}, "permuted_pixels = 1", "boolean"),
         *(
             ({"task": "inpaint", field: value}, f"{field} = {value}", "is for task = 'classify'")
@@ -83,8 +73,7 @@ def message(function, *args, **options):
         ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
         ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
         *(
-            ({"model": model, field: value}, f"{field} = {value!r}", "is for model = 'mlp'")
-            for model in ("simple_cnn", "dropout_cnn", "deep_cnn", "vgg16")
+            ({"model": "vgg16", field: value}, f"{field} = {value!r}", "is for model = 'mlp'")
             for field, value in {
                 "l1": 0.1,
                 "l2": 0.1,
@@ -93,20 +82,23 @@ def message(function, *args, **options):
                 "units": (64,),
                 "activation": "relu",
                 "l2_squared": False,
+                "initializer": "torch",
             }.items()
         ),
-        ({"model": "deep_cnn", "batch_norm": "before"}, "batch_norm = 'before'", "and 'vgg16'"),
-        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for the CNNs"),
+        (
+            {"model": "deep_cnn", "batch_norm": "before"},
+            "batch_norm = 'before'",
+            "'mlp' or 'vgg16'",
+        ),
+        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for model = 'simple_cnn',"),
         ({"column": 13}, "column = 13", "is for task = 'inpaint'"),
         ({"min_delta": 0.1}, "min_delta = 0.1", "needs patience"),
         ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
         ({"steps_per_epoch": 10**9}, "epochs = 50", "weight updates; at most 100,000,000"),
         ({"units": (10**9,)}, "units = (1000000000,)", "812,000,000,000 weights; at most"),
-        ({"units": (20_000, 20_000)}, "units = (20000, 20000)", "weights; at most 100,000,000"),
         ({"units": (1,) * 101}, f"units = {(1,) * 101}", "at most 100 items"),
         ({"learning_rate": 1e308}, "learning_rate = 1e+308", "from 1e-30 to 1e30"),
         ({"learning_rate": 1e-300}, "learning_rate = 1e-300", "from 1e-30 to 1e30"),
-        ({"l2": 1e308}, "l2 = 1e+308", "from 1e-30 to 1e30"),
         ({"name": "two\nlines"}, "name = 'two\\nlines'", "must be one line"),
         ({"name": "x" * 101}, f"name = '{'x' * 101}'", "at most 100"),
     ],
@@ -215,26 +207,40 @@ def test_images_and_steps_of_an_epoch(fields, images, steps):
     assert (recipe.train_images, recipe.steps) == (images, steps)
 
 
-def test_the_published_update_counts_of_five_epochs():
-    sizes = {32: 8440, 64: 4220, 128: 2110, 256: 1055, 1024: 265, 54_000: 5}
-    recipes = Recipe(epochs=5).grid(batch_size=list(sizes))
-    assert {recipe.batch_size: recipe.epochs * recipe.steps for recipe in recipes} == sizes
-
-
 # The key
 
 
-def test_the_key_is_the_same_in_another_process():
-    code = "from fmnist_keras.recipe import Recipe; print(Recipe(units=(64, 32)).key)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == Recipe(units=(64, 32)).key
+def test_archived_runs_have_the_keys_that_they_were_stored_by():
+    paths = (ROOT / "reports" / "paper").rglob("*.parquet")
+    rows = pd.concat(pd.read_parquet(path, columns=["job", "recipe"]) for path in paths)
+    rows = rows.drop_duplicates()
+    assert len(rows) > 900
+    for job, recipe in zip(rows["job"], rows["recipe"], strict=True):
+        assert Recipe(**json.loads(recipe)).key == job.partition("/")[0], recipe
 
 
-def test_the_key_tells_apart_what_equal_fields_mean(monkeypatch):
-    """Should the number of updates in an epoch be counted otherwise, the runs are other runs."""
-    before = Recipe().key
-    monkeypatch.setattr(Recipe, "steps", 469)
-    assert Recipe().key != before
+class WithWarmup(Recipe):
+    """The recipe as it might become."""
+
+    warmup: int = 0
+
+
+def test_a_field_that_is_added_changes_no_key_unless_it_is_used():
+    for recipe in (Recipe(), Recipe(model="vgg16", epochs=3)):
+        later = WithWarmup(**recipe.model_dump())
+        assert later.key == recipe.key
+        assert later.but(warmup=1).key != recipe.key
+        assert later.but(warmup=1).key != later.but(warmup=2).key
+
+
+def test_a_checkpoint_is_known_by_all_but_name_and_epochs():
+    recipe = Recipe(lr_step_size=2, epochs=2)
+    same = recipe.but(name="longer", epochs=9)
+    assert same.checkpoint_key == recipe.checkpoint_key
+    for field, value in OTHER.items():
+        base = Recipe(**NEEDS.get(field, {}))
+        if field != "epochs":
+            assert base.but(**{field: value}).checkpoint_key != base.checkpoint_key, field
 
 
 def test_the_key_ignores_the_name_and_how_a_value_was_written():

@@ -13,8 +13,8 @@ WIDTH = 6
 
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch):
-    monkeypatch.setattr(registry, "architectures", {})
-    monkeypatch.setattr(registry, "initializers", {})
+    for kind in ("architectures", "initializers"):
+        monkeypatch.setattr(registry, kind, dict(getattr(registry, kind)))
 
 
 def tiny(recipe):
@@ -74,3 +74,15 @@ def test_what_cannot_be_is_said_in_one_line():
         registry.architecture(named("vgg16", []))
     with pytest.raises(RecipeError, match="model = 'nothing': must give a list of Keras layers"):
         models.build(small(model="nothing"))
+
+
+def test_a_field_that_an_architecture_does_not_read_is_refused():
+    def frugal(recipe):
+        return [keras.layers.Flatten(), keras.layers.Dense(8, activation=recipe.activation)]
+
+    registry.architecture(reads=["activation"])(frugal)
+    models.build(small(model="frugal", activation="relu"))
+    with pytest.raises(RecipeError, match=r"^dropout = 0.5: is for model = 'mlp'$"):
+        Recipe(model="frugal", dropout=0.5)
+    with pytest.raises(RecipeError, match=r"^activation = 'relu': is for .* 'mlp' or 'frugal'$"):
+        Recipe(model="vgg16", activation="relu")

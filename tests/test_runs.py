@@ -19,7 +19,7 @@ from fmnist_keras.errors import RecipeError, StorageError
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.runs import run
 
-PROVENANCE = ["fingerprint", "versions", "backend", "device", "cores", "commit"]
+PROVENANCE = ["fingerprint", "versions", "backend", "device", "threads", "cores", "commit"]
 CLOSE = {"rel": 1e-4, "abs": 0.0041}  # two images of 500: seeds may be trained as a stack
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 90  # seconds for a process of our own
@@ -307,8 +307,9 @@ def other_code(monkeypatch):
     """A context in which the code is another."""
 
     def enter(patch, name="other"):
-        patch.setattr(fingerprint, "CURRENT", name)
-        patch.setattr(fingerprint, "on_disk", lambda: name)
+        both = dict.fromkeys(fingerprint.IMPORTED, name)
+        patch.setattr(fingerprint, "IMPORTED", both)
+        patch.setattr(fingerprint, "on_disk", lambda: both)
 
     return enter
 
@@ -341,7 +342,7 @@ def test_expensive_runs_of_older_code_can_be_kept(trained, cnn, monkeypatch, opt
 
 def test_code_edited_in_a_live_session_is_not_trained_with(trained, cnn, monkeypatch):
     run(cnn, [0])
-    monkeypatch.setattr(fingerprint, "on_disk", lambda: "edited")
+    monkeypatch.setattr(fingerprint, "on_disk", dict)
     run(cnn, [0])  # what is kept is what the session imported
     with pytest.raises(RuntimeError, match="restart the kernel"):
         run(cnn.but(epochs=9), [0])
@@ -453,6 +454,6 @@ def test_all_committed_runs_are_found(options):
     frame = pd.read_parquet(ROOT / "reports" / "paper" / "runs.parquet")
     assert len(frame) >= 5_323
     for job, recipe, mark in zip(frame["job"], frame["recipe"], frame["fingerprint"], strict=True):
-        fields = json.loads(recipe)
-        assert Recipe(**fields).key == job.split("/")[0]
-        assert mark == fingerprint.CURRENT
+        recipe = Recipe(**json.loads(recipe))
+        assert recipe.key == job.split("/")[0]
+        assert mark == fingerprint.of_recipe(recipe)

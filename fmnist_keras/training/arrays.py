@@ -1,6 +1,8 @@
 """The images of a run: split, on the device, and in the order in which each epoch sees them."""
 
 import functools
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,3 +84,12 @@ def take(x, indices: np.ndarray):
 def epoch_order(train: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """The training images' indices in the order in which ``epoch`` (from 0) sees them."""
     return np.random.default_rng([seed, epoch]).permutation(train)
+
+
+def batches(recipe: Recipe, train: np.ndarray, seed: int, start: int = 0) -> Iterator[np.ndarray]:
+    """The indices of each batch, from number ``start`` on, pass after pass over the training images
+    and without end. The last batch of a pass may be smaller; an epoch may span passes."""
+    passes = (epoch_order(train, seed, number) for number in itertools.count())
+    cuts = range(recipe.batch_size, len(train), recipe.batch_size)
+    found = itertools.chain.from_iterable(np.split(order, cuts) for order in passes)
+    return itertools.islice(found, start, None)

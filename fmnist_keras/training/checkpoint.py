@@ -1,4 +1,5 @@
-"""What a run leaves in a file after each epoch: killed, it goes on from there to the same bits."""
+"""What a run leaves in a file after each epoch: killed, it goes on from there to the same bits. So
+does a longer run of the same recipe and seed."""
 
 import contextlib
 import json
@@ -33,23 +34,25 @@ def save(path: Path, model: keras.Model, history: History) -> None:
 
 def load(path: Path, model: keras.Model, history: History) -> int:
     """Put model and history where the file says they were; return how many epochs are trained: 0,
-    with nothing changed, where there is no file or no whole one."""
+    with nothing changed, where there is no whole file, or one of more epochs than the recipe's."""
     try:
         with np.load(path) as file:
             arrays = dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return 0
-    variables = _variables(model)
-    if sum(name.startswith("variable") for name in arrays) != len(variables):
+    curves, variables = json.loads(str(arrays["curves"])), _variables(model)
+    epochs, kept = len(curves["seconds"]), sum(name.startswith("variable") for name in arrays)
+    if epochs > history.recipe.epochs or kept != len(variables):
         return 0
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"variable {i}"])
     best = sum(name.startswith("best") for name in arrays)
-    return history.resume(
-        json.loads(str(arrays["curves"])), [arrays[f"best {i}"] for i in range(best)] or None
-    )
+    history.resume(curves, [arrays[f"best {i}"] for i in range(best)] or None)
+    return epochs
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
+    """All but the learning rate, which is none of the optimizer's variables under a schedule."""
     model.optimizer.build(model.trainable_variables)  # does nothing where it is built
-    return model.variables + model.optimizer.variables
+    rate = model.optimizer.learning_rate
+    return model.variables + [v for v in model.optimizer.variables if v is not rate]

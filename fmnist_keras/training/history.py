@@ -33,46 +33,58 @@ class EarlyStopping:
 
 
 class History:
-    """The curves of a run while it trains. ``diverged``: its loss is no longer finite;
-    ``best_weights``: those of the best epoch, kept where the recipe stops early."""
+    """The curves of a run while it trains. ``best_weights``: those of the best epoch, kept where
+    the recipe stops early."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.curves, self.seconds = recipe, {}, 0.0
         self.stopping = EarlyStopping(recipe.patience, recipe.min_delta)
         self.best_weights: list[np.ndarray] | None = None
-        self.diverged = False
 
-    def add(self, row: dict[str, float], seconds: float, weights: Callable[[], list]) -> bool:
-        """Add an epoch's metrics and training time; return whether the run ends with it."""
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer finite."""
+        return bool(self.curves) and not np.isfinite(self.curves["train_loss"][-1])
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run ends here, however many epochs its recipe has."""
+        return self.diverged or self.stopping.done
+
+    def add(self, row: dict[str, float], seconds: float, weights: Callable[[], list]) -> None:
+        """Add an epoch's metrics and training time."""
         self.seconds += seconds
         for name, value in {**row, "seconds": self.seconds}.items():
             self.curves.setdefault(name, []).append(value)
-        self.diverged = not np.isfinite(row["train_loss"])
         if self.recipe.patience and not self.diverged and self.stopping.improved(row["val_loss"]):
             self.best_weights = weights()
-        return self.diverged or self.stopping.done
 
-    def resume(self, curves: dict[str, list[float]], best_weights: list | None) -> int:
-        """Go on from these curves; return how many epochs they hold."""
+    def resume(self, curves: dict[str, list[float]], best_weights: list | None) -> None:
+        """Go on from these curves."""
         self.curves, self.seconds, self.best_weights = curves, curves["seconds"][-1], best_weights
         if self.recipe.patience:
             for val_loss in curves["val_loss"]:
                 self.stopping.improved(val_loss)
-        return len(curves["seconds"])
 
-    def summary(self) -> dict[str, float]:
-        """Last value of every curve, updates made, and the epochs at which the run stopped and was
-        best: by the rule that stops it, or else by its lowest validation loss."""
+    def metrics(self, model, scores: dict, restored: dict) -> dict[str, float]:
+        """The metrics of a finished run: the last value of every curve, updates made, the epochs at
+        which it stopped and was best (by the rule that stops it, or else by its lowest validation
+        loss), its final ``scores``, and those of its best epoch's weights (``restored_``)."""
         stop_epoch = best = len(self.curves["running_loss"])
         if self.best_weights:
             best = self.stopping.best_epoch
         elif np.isfinite(val_loss := self.curves.get("val_loss", [])).any():
             best = int(np.nanargmin(val_loss)) + 1
-        return {name: values[-1] for name, values in self.curves.items()} | {
+        return {
+            **{name: values[-1] for name, values in self.curves.items()},
             "steps": stop_epoch * self.recipe.steps,
             "stop_epoch": stop_epoch,
             "best_epoch": best,
             "diverged": float(self.diverged),
+            **scores,
+            **{f"restored_{name}": value for name, value in restored.items()},
+            "train_images": self.recipe.train_images,
+            "parameters": model.count_params(),
         }
 
 

@@ -2,22 +2,22 @@
 
 The seed settles everything random: initial weights and dropout masks (Keras' global seed, set right
 before the model is built), the order of the images (a permutation per epoch from a generator of
-its own) and, for a random split, which images are held out. Nothing here knows of figures.
+its own) and, for a random split, which images are held out.
 """
 
-import dataclasses
-import itertools
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from .. import models
 from ..backend import keras
 from ..recipe import Recipe
 from . import checkpoint as checkpoints
-from .arrays import Arrays, epoch_order, load_arrays, select
+from .arrays import Arrays, batches, load_arrays, select
 from .history import History, score
 
 
@@ -38,7 +38,7 @@ def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
     loss); evaluated ones are measured after it. The test set is evaluated once, at the end. A run
     whose loss is no longer finite stops there and counts: its metrics say ``diverged`` 1 and hold
     what the network does in that state. ``checkpoint`` is a file that is written after each epoch,
-    and from which the same run goes on if it was killed.
+    and from which the same run goes on if it was killed, or one of more epochs.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
@@ -46,17 +46,21 @@ def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
     arrays = load_arrays(recipe, seed)
     recorder = _Recorder(recipe, arrays, checkpoint)
     done = checkpoints.load(checkpoint, model, recorder.history) if checkpoint else 0
-    model.fit(
-        _batches(arrays, recipe, seed, done * recipe.steps),
-        initial_epoch=done,
-        epochs=recipe.epochs,
-        steps_per_epoch=recipe.steps,
-        callbacks=[recorder],
-        shuffle=False,  # the pipeline has shuffled already
-        verbose=0,
-    )
-    metrics = _scored(model, arrays, recorder.history)
-    return Run(metrics, recorder.history.curves, model)
+    if not recorder.history.ended:
+        rows = tf.data.Dataset.from_generator(
+            lambda: batches(recipe, arrays.train, seed, start=done * recipe.steps),
+            output_signature=tf.TensorSpec((None,), tf.int64),
+        )
+        model.fit(
+            rows.map(lambda at: (tf.gather(arrays.x, at), tf.gather(arrays.y, at))).prefetch(2),
+            initial_epoch=done,
+            epochs=recipe.epochs,
+            steps_per_epoch=recipe.steps,
+            callbacks=[recorder],
+            shuffle=False,  # the pipeline has shuffled already
+            verbose=0,
+        )
+    return Run(_scored(model, arrays, recorder.history), recorder.history.curves, model)
 
 
 def compiled(recipe: Recipe) -> keras.Model:
@@ -87,53 +91,24 @@ TORCH_DEFAULTS = {
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """The recipe's optimizer and schedule, its other constants Keras' or PyTorch's defaults."""
-    rate = recipe.learning_rate
+    rate, drops = recipe.learning_rate, []
     if recipe.lr_step_size:
         drops = range(recipe.lr_step_size, recipe.epochs, recipe.lr_step_size)
+    if drops:
         boundaries = [epoch * recipe.steps - 1 for epoch in drops]  # the last step before each
         rates = [rate * 0.1**number for number in range(len(boundaries) + 1)]
-        if boundaries:
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
     options = TORCH_DEFAULTS[recipe.optimizer] if recipe.framework_defaults == "torch" else {}
     if recipe.optimizer == "sgd":
         options = {"momentum": recipe.momentum}
     if recipe.beta_1 is not None:
         options = {**options, "beta_1": recipe.beta_1}
-    make = {
-        "sgd": keras.optimizers.SGD,
-        "adam": keras.optimizers.Adam,
-        "nadam": keras.optimizers.Nadam,
-        "rmsprop": keras.optimizers.RMSprop,
-        "adadelta": keras.optimizers.Adadelta,
-    }
-    return make[recipe.optimizer](rate, **options)
-
-
-def _batches(arrays: Arrays, recipe: Recipe, seed: int, start: int = 0):
-    """An endless tf.data pipeline of batches, from number ``start`` on: one permutation a pass,
-    gathered on the device."""
-    import tensorflow as tf
-
-    def orders():
-        for epoch in itertools.count():
-            yield epoch_order(arrays.train, seed, epoch)
-
-    signature = tf.TensorSpec((len(arrays.train),), tf.int64)
-    return (
-        tf.data.Dataset.from_generator(orders, output_signature=signature)
-        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size))
-        .skip(start)
-        .map(
-            lambda rows: (tf.gather(arrays.x, rows), tf.gather(arrays.y, rows)),
-            num_parallel_calls=2,
-        )
-        .prefetch(2)
-    )
+    return type(keras.optimizers.get(recipe.optimizer))(rate, **options)
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Fills the history: times the epochs without their evaluation, and stops a run that ends.
-    One that goes on is saved."""
+    """Fills the history: times the epochs without their evaluation, saves, and stops a run that
+    ends."""
 
     def __init__(self, recipe: Recipe, arrays: Arrays, checkpoint: Path | None) -> None:
         super().__init__()
@@ -145,12 +120,11 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
         row = {f"running_{name}": float(value) for name, value in logs.items()}
-        for part in ("train", "val"):
-            if part in self.arrays.parts:
-                row |= evaluate(self.model, self.arrays, part)
-        ended = self.history.add(row, seconds, self.model.get_weights)
-        self.model.stop_training = ended
-        if self.checkpoint and not ended and epoch + 1 < self.history.recipe.epochs:
+        parts = self.arrays.parts
+        row |= evaluate(self.model, parts, [part for part in parts if part != "test"])
+        self.history.add(row, seconds, self.model.get_weights)
+        self.model.stop_training = self.history.ended
+        if self.checkpoint:
             checkpoints.save(self.checkpoint, self.model, self.history)
 
 
@@ -163,37 +137,26 @@ def outputs(model: keras.Model, x) -> np.ndarray:
     return np.concatenate(chunks)
 
 
-def evaluate(model: keras.Model, arrays: Arrays, part: str) -> dict[str, float]:
-    """Score the model on one part of the data; the names carry the part: ``val_loss``, …"""
-    x, y = arrays.parts[part]
-    return score(outputs(model, x), np.asarray(y), part)
-
-
-def final_metrics(
-    model: keras.Model, history: History, scores: dict, restored: dict
-) -> dict[str, float]:
-    """The metrics of a finished run: a summary of its history, its final ``scores``, and those of
-    its best epoch's weights, named ``restored_``, where it stopped early (else none)."""
-    metrics = history.summary() | scores
-    metrics |= {f"restored_{name}": value for name, value in restored.items()}
-    return metrics | {
-        "train_images": history.recipe.train_images, "parameters": model.count_params()
-    }  # fmt: skip
+def evaluate(model: keras.Model, parts: dict[str, tuple], names: Iterable[str]) -> dict[str, float]:
+    """Score the model on some parts of the data; the names carry the part: ``val_loss``, …"""
+    scores = {}
+    for part in names:
+        x, y = parts[part]
+        scores |= score(outputs(model, x), np.asarray(y), part)
+    return scores
 
 
 def _scored(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
     """The run's metrics, its model scored on all training images (a CNN keeps the scores of its
     last epoch) and on the test set."""
-    convolutional, restored = history.recipe.convolutional, {}
-    if not convolutional:
-        parts = arrays.parts | {"train": select(arrays.x, arrays.y, arrays.train)}
-        arrays = dataclasses.replace(arrays, parts=parts)
-    scores = evaluate(model, arrays, "test")
-    if not convolutional:
-        scores |= evaluate(model, arrays, "train")
+    parts, scored, restored = arrays.parts, ["test"], {}
+    if not history.recipe.convolutional:
+        parts = parts | {"train": select(arrays.x, arrays.y, arrays.train)}
+        scored = ["test", "train"]
+    scores = evaluate(model, parts, scored)
     if history.best_weights:
         last = model.get_weights()
         model.set_weights(history.best_weights)
-        restored = evaluate(model, arrays, "test") | evaluate(model, arrays, "train")
+        restored = evaluate(model, parts, ["test", "train"])
         model.set_weights(last)
-    return final_metrics(model, history, scores, restored)
+    return history.metrics(model, scores, restored)

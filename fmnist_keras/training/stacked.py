@@ -1,5 +1,5 @@
 """All seeds of an MLP recipe at once: their networks are stacked along a replica axis and trained
-as one, which spares a CPU most of a small network's time, the calls from one operation to the next.
+as one, which amortizes the overhead of each operation, most of a small network's time on a CPU.
 
 Each replica keeps to itself: initial weights, order of images, dropout masks and held-out images
 come from its own seed, and nothing in the graph mixes replicas. So each follows
@@ -7,6 +7,7 @@ come from its own seed, and nothing in the graph mixes replicas. So each follows
 are multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
 """
 
+import collections
 import functools
 import itertools
 import os
@@ -16,38 +17,31 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..backend import keras
+from ..backend import cores, keras
 from ..models import CLASSES, PIXELS
-from ..provenance import cores
 from ..recipe import Recipe
 from . import single
-from .arrays import epoch_order, evaluated, load_arrays, split
+from .arrays import batches, evaluated, load_arrays, split
 from .history import History, score
-from .reuse import keep, stacked_model
 from .single import Run
+from .stacked_model import StackedModel, graph
 
 
 def worth_stacking(recipe: Recipe) -> bool:
-    """Whether stacking beats one seed at a time: hidden layers of at most 256 units."""
+    """Whether stacking beats one seed at a time: float32 and hidden layers of at most 256 units."""
     # benchmarks/README.md has the ratios. At 512 units stacking took longer (0.85): such large
     # products gain nothing from company.
-    return stackable(recipe) and max(recipe.units, default=0) <= 256
-
-
-def stackable(recipe: Recipe) -> bool:
-    """Whether :func:`train_stacked` can train the recipe: any MLP in float32."""
-    return recipe.model == "mlp" and recipe.precision == "float32"
+    dense = recipe.model == "mlp" and recipe.precision == "float32"
+    return dense and max(recipe.units, default=0) <= 256
 
 
 def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
-    """Train ``recipe`` at all ``seeds`` together; return what :func:`single.train_one` would, a run
-    per seed, each with an ordinary model.
+    """Train ``recipe``, an MLP in float32, at all ``seeds`` together; return what
+    :func:`single.train_one` would, a run per seed, each with an ordinary model.
 
     A replica that stops early or diverges keeps the results of that epoch while the others go on.
     The curve ``seconds`` is a run's share: the time of all divided by their number.
     """
-    if not stackable(recipe):
-        raise ValueError(f"model = {recipe.model!r} in {recipe.precision}: only a float32 'mlp'")
     company = smallest_stack(recipe)
     if len(seeds) < company:
         return train_stacked(recipe, seeds * company)[: len(seeds)]
@@ -82,6 +76,21 @@ def parallel_stacks() -> int:
     return max(1, cores() // per_operation)
 
 
+_idle: collections.deque[StackedModel] = collections.deque(maxlen=8)
+"""Networks that have done their work: tracing and compiling takes as long as an epoch or more."""
+
+
+def _stack_of(models: list[keras.Model]) -> StackedModel:
+    """The models as one network, at its start: an idle one where one has the same graph."""
+    wanted = graph(models)
+    stack = next((stack for stack in _idle if stack.graph == wanted), None)
+    if stack:
+        _idle.remove(stack)
+    stack = stack or StackedModel(models)
+    stack.start(models)
+    return stack
+
+
 class StackTrainer:
     """Some seeds of a recipe and the stack that trains them."""
 
@@ -89,29 +98,22 @@ class StackTrainer:
         """``share``: the part of its time that each run is charged."""
         self.recipe, self.seeds, self.share = recipe, seeds, share
         self.models = [_initial_model(recipe, seed) for seed in seeds]
-        self.stack = stacked_model(self.models, recipe)
+        self.stack = _stack_of(self.models)
         self.arrays = load_arrays(recipe, seeds[0])
-        splits = [split(recipe, len(self.arrays.x), seed) for seed in seeds]
-        self.train, self.val = zip(*splits, strict=True)
-        self.batches = [_batches(recipe, *each) for each in zip(self.train, seeds, strict=True)]
-        self.parts = self._parts()
         self.histories = [History(recipe) for _ in seeds]
         self.running = dict(enumerate(self.histories))
+        splits = [split(recipe, len(self.arrays.x), seed) for seed in seeds]
+        train, val = zip(*splits, strict=True)
+        self.batches = [batches(recipe, *each) for each in zip(train, seeds, strict=True)]
 
-    def _parts(self) -> dict[str, tuple]:
-        """What is scored after each epoch: images, their targets and each replica's rows of
-        them."""
+        # What is scored after each epoch, and at the end: images, targets, each replica's rows.
         x, y = self.arrays.x, np.asarray(self.arrays.y)
-        parts = {"train": (x, y, list(map(evaluated, self.train)))}
-        if self.recipe.validation == "test":
-            parts["val"] = self._test()
-        elif self.recipe.validation != "none":
-            parts["val"] = x, y, self.val
-        return parts
-
-    def _test(self) -> tuple:
-        x, y = self.arrays.parts["test"]
-        return x, np.asarray(y), [np.arange(len(x))] * len(self.seeds)
+        x_test, y_test = self.arrays.parts["test"]
+        test = x_test, np.asarray(y_test), [np.arange(len(x_test))] * len(seeds)
+        self.each_epoch = {"train": (x, y, list(map(evaluated, train)))}
+        if "val" in self.arrays.parts:
+            self.each_epoch["val"] = test if recipe.validation == "test" else (x, y, val)
+        self.at_the_end = {"test": test, "train": (x, y, train)}
 
     def train_epoch(self) -> None:
         """One more epoch, and its scores, for those that have not ended."""
@@ -122,45 +124,41 @@ class StackTrainer:
         logs = self.stack.train(self.arrays.x, self.arrays.y, *order)
         logs = {f"running_{name}": values.numpy() for name, values in logs.items()}
         seconds = (time.perf_counter() - started) * self.share
-        scores = [self._scores(part, *self.parts[part]) for part in self.parts]
+        scores = self._scores(self.each_epoch)
         for k in list(self.running):
-            row = {name: float(values[k]) for name, values in logs.items()}
-            row |= {name: value for part in scores for name, value in part[k].items()}
-            if self.histories[k].add(row, seconds, functools.partial(self.stack.weights_of, k)):
+            row = {name: float(values[k]) for name, values in logs.items()} | scores[k]
+            self.histories[k].add(row, seconds, functools.partial(self.stack.weights_of, k))
+            if self.histories[k].ended:
                 self.models[k].set_weights(self.stack.weights_of(k))
                 del self.running[k]
 
-    def _scores(self, part: str, x, y: np.ndarray, rows: list[np.ndarray]) -> list[dict]:
-        """Each replica's scores on its rows of some images; those that all see are read once."""
-        shared = all(np.array_equal(rows[0], own) for own in rows)
-        raw = self.stack.outputs(x, rows[0] if shared else np.stack(rows))
-        return [score(raw[k], y[own], part) for k, own in enumerate(rows)]
+    def _scores(self, parts: dict[str, tuple]) -> list[dict[str, float]]:
+        """Each replica's scores on its rows of each part; those that all see are read once."""
+        found = [{} for _ in self.seeds]
+        for part, (x, y, rows) in parts.items():
+            shared = all(np.array_equal(rows[0], own) for own in rows)
+            raw = self.stack.outputs(x, rows[0] if shared else np.stack(rows))
+            for k, own in enumerate(rows):
+                found[k] |= score(raw[k], y[own], part)
+        return found
 
     def runs(self) -> list[Run]:
         """A run per seed, once all epochs are over."""
         for k in self.running:
             self.models[k].set_weights(self.stack.weights_of(k))
         last = [model.get_weights() for model in self.models]
+        self.stack.set_weights(last)
+        scores = restored = self._scores(self.at_the_end)
         best = [history.best_weights for history in self.histories]
-        scores, restored = self._final_scores(last), [{} for _ in best]
         if any(best):
-            restored = self._final_scores([best[k] or last[k] for k in range(len(best))])
-        keep(self.stack, self.recipe)
-        return [self._run(k, scores[k], restored[k] if best[k] else {}) for k in range(len(best))]
-
-    def _final_scores(self, weights: list[list[np.ndarray]]) -> list[dict[str, float]]:
-        """Each replica's scores on the test set and on all its training images, with its weights
-        as given."""
-        self.stack.set_weights(weights)
-        test = self._scores("test", *self._test())
-        x, y, _ = self.parts["train"]
-        train = self._scores("train", x, y, self.train)
-        return [one | other for one, other in zip(test, train, strict=True)]
-
-    def _run(self, k: int, scores: dict, restored: dict) -> Run:
-        model, history = self.models[k], self.histories[k]
-        metrics = single.final_metrics(model, history, scores, restored)
-        return Run(metrics, history.curves, model)
+            self.stack.set_weights([best[k] or last[k] for k in range(len(best))])
+            restored = self._scores(self.at_the_end)
+        _idle.append(self.stack)
+        runs = []
+        for k, (model, history) in enumerate(zip(self.models, self.histories, strict=True)):
+            metrics = history.metrics(model, scores[k], restored[k] if best[k] else {})
+            runs.append(Run(metrics, history.curves, model))
+        return runs
 
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
@@ -170,16 +168,9 @@ def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
     return single.compiled(recipe)
 
 
-def _batches(recipe: Recipe, train: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """The rows of each batch of one replica, pass after pass over its images, without end."""
-    for number in itertools.count():
-        order = epoch_order(train, seed, number)
-        yield from np.split(order, range(recipe.batch_size, len(order), recipe.batch_size))
-
-
-def _epoch_order(batches: list[Iterator], steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of one epoch's images, (K, images), and where batches begin and end, (steps + 1,).
-    The last batch of a pass may be smaller, and an epoch may span passes."""
-    epochs = [list(itertools.islice(each, steps)) for each in batches]
+def _epoch_order(replicas: list[Iterator], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of one epoch's images, (K, images), and where in them its batches begin and end,
+    (steps + 1,)."""
+    epochs = [list(itertools.islice(batches, steps)) for batches in replicas]
     sizes = [len(rows) for rows in epochs[0]]
     return np.stack([np.concatenate(rows) for rows in epochs]), np.cumsum([0, *sizes])

@@ -4,13 +4,13 @@ Nothing in the graph mixes replicas, and what a replica computes does not depend
 stack. Shapes: K replicas, B images in a batch, I inputs and U units of a layer.
 """
 
+import json
+
 import numpy as np
 import tensorflow as tf
 
 from ..backend import keras
-from ..recipe import Recipe
 from .arrays import take
-from .single import make_optimizer
 
 layers = keras.layers
 
@@ -18,26 +18,38 @@ EVALUATED_AT_ONCE = 2_000
 """Images per chunk of an evaluation: 10 replicas of 256 units then hold 20 MB of activations."""
 
 
-class StackedModel:
-    """K models of one recipe as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
+def graph(models: list[keras.Model]) -> str:
+    """What the graph of a stack of models depends on: their number, layers, shapes, loss and
+    optimizer. Initial weights and a constant learning rate are no part of it."""
+    serialize, model = keras.saving.serialize_keras_object, models[0]
+    configs = [
+        {k: v for k, v in layer.get_config().items() if k != "name" and "initializer" not in k}
+        for layer in model.layers
+    ]
+    kinds = [f"{type(layer).__module__}.{type(layer).__name__}" for layer in model.layers]
+    shapes = [(tuple(weight.shape), serialize(weight.regularizer)) for weight in model.weights]
+    optimizer = model.optimizer.get_config()
+    if not isinstance(optimizer["learning_rate"], dict):
+        del optimizer["learning_rate"]
+    losses = [serialize(model.loss), type(model.optimizer).__name__, optimizer]
+    return json.dumps([len(models), kinds, configs, shapes, *losses], default=serialize)
 
-    def __init__(self, models: list[keras.Model], recipe: Recipe) -> None:
-        self.recipe, self.replicas = recipe, len(models)
+
+class StackedModel:
+    """K compiled models as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
+
+    def __init__(self, models: list[keras.Model]) -> None:
+        first = models[0]
+        self.replicas, self.graph, self.loss = len(models), graph(models), first.loss
+        self.classify = isinstance(first.loss, keras.losses.SparseCategoricalCrossentropy)
         self.layers = [  # a layer's weights, stacked, and dropout's seeds (K, 2) or None
-            (layer, self._stacked_weights(layer), self._seeds(layer)) for layer in models[0].layers
+            (layer, self._stacked_weights(layer), self._seeds(layer)) for layer in first.layers
         ]
         self.weights = [weight for _, weights, _ in self.layers for weight in weights]
         self.trainable = [weight for weight in self.weights if weight.trainable]
-        self.optimizer = make_optimizer(recipe)
+        self.optimizer = type(first.optimizer).from_config(first.optimizer.get_config())
         self.optimizer.build(self.trainable)
         self.initial = [np.array(variable) for variable in self.optimizer.variables]
-        if recipe.optimizer != "sgd":
-            # XLA fuses the many elementwise operations; all else it would only slow down.
-            self.update = tf.function(self.update, jit_compile=True, autograph=False)
-        self.train = tf.function(self.train, reduce_retracing=True)
-        self.evaluate = tf.function(
-            lambda x: self(x, training=False), autograph=False, reduce_retracing=True
-        )
 
     def _stacked_weights(self, layer: layers.Layer) -> list[keras.Variable]:
         stacked = []
@@ -52,8 +64,9 @@ class StackedModel:
             return tf.Variable(tf.zeros((self.replicas, 2), tf.uint32))
         return None
 
-    def start(self, models: list[keras.Model], recipe: Recipe) -> None:
-        """Begin at the weights of ``models``, with nothing remembered of any training before."""
+    def start(self, models: list[keras.Model]) -> None:
+        """Begin at the weights of ``models``, whose :func:`graph` this is, and at their learning
+        rate, with nothing remembered of any training before."""
         self.set_weights([model.get_weights() for model in models])
         for (_, _, seeds), *alike in zip(
             self.layers, *(model.layers for model in models), strict=True
@@ -62,8 +75,9 @@ class StackedModel:
                 seeds.assign(np.stack([np.array(layer.seed_generator.state) for layer in alike]))
         for variable, value in zip(self.optimizer.variables, self.initial, strict=True):
             variable.assign(value)
-        if not recipe.lr_step_size:
-            self.optimizer.learning_rate = recipe.learning_rate
+        rate = models[0].optimizer.get_config()["learning_rate"]
+        if not isinstance(rate, dict):  # a schedule, part of the graph
+            self.optimizer.learning_rate = rate
 
     def set_weights(self, weights: list[list[np.ndarray]]) -> None:
         """Give each replica its weights, as ``get_weights`` of a model lists them."""
@@ -84,42 +98,49 @@ class StackedModel:
                 x = _call(layer, weights, x, training)
         return x
 
-    def update(self, gradients: list) -> None:
-        """Let the optimizer change the weights."""
+    @tf.function(jit_compile=True, autograph=False)
+    def _update_fused(self, gradients: list) -> None:
+        """Let the optimizer change the weights, its many elementwise operations fused by XLA, which
+        would only slow down all else."""
         self.optimizer.apply(gradients, self.trainable)
 
+    @tf.function(reduce_retracing=True)
     def train(self, x, y, rows, bounds) -> dict:
         """Train for an epoch on images x and targets y, whole in the graph, and return the running
         metrics, (K,) each. rows (K, images): the order of the images of each replica; bounds
         (steps + 1,): where in it batches begin and end."""
-        names = ["loss", "accuracy"] if self.recipe.task == "classify" else ["loss"]
-        update = tf.autograph.experimental.do_not_convert(self._step)  # it has no loops to convert
+        names = ["loss", "accuracy"] if self.classify else ["loss"]
         sums = [tf.zeros(len(rows)) for _ in names]
         for step in tf.range(len(bounds) - 1):
             batch = rows[:, bounds[step] : bounds[step + 1]]
-            found = update(tf.gather(x, batch), tf.gather(y, batch))
+            found = self._step(tf.gather(x, batch), tf.gather(y, batch))
             size = tf.cast(tf.shape(batch)[1], tf.float32)  # Keras weights by the batch size
             sums = [total + size * value for total, value in zip(sums, found, strict=True)]
         images = tf.cast(bounds[-1], tf.float32)
         return dict(zip(names, [total / images for total in sums], strict=True))
 
+    @tf.autograph.experimental.do_not_convert
     def _step(self, x, y) -> list:
         """One weight update; return each replica's loss (K,) and, of classes, accuracy (K,)."""
-        classify = self.recipe.task == "classify"
         with tf.GradientTape() as tape:
             raw = self(x, training=True)
-            if classify:
-                errors = keras.losses.sparse_categorical_crossentropy(y, raw, from_logits=True)
-            else:
-                errors = keras.losses.mean_squared_error(y, raw)
+            errors = self.loss.call(y, raw)
             losses = keras.ops.mean(errors, axis=1) + sum(map(_penalty, self.trainable))
             loss = keras.ops.sum(losses)  # its gradient is, for each replica, that of its own loss
         gradients = tape.gradient(loss, [weight.value for weight in self.trainable])
-        self.update(gradients)
-        if not classify:
+        if isinstance(self.optimizer, keras.optimizers.SGD):
+            self.optimizer.apply(gradients, self.trainable)
+        else:
+            self._update_fused(gradients)
+        if not self.classify:
             return [losses]
         right = keras.metrics.sparse_categorical_accuracy(y, raw)
         return [losses, keras.ops.mean(right, axis=1)]
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def evaluate(self, x):
+        """Outputs outside training, as :meth:`__call__` gives them."""
+        return self(x, training=False)
 
     def outputs(self, x, rows: np.ndarray) -> np.ndarray:
         """Outputs (K, n, outputs) of all replicas for rows of the images x: the same (n,) for all,

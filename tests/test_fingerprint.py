@@ -1,0 +1,67 @@
+"""A fingerprint covers the code that decides the numbers of its family's runs, and no other."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from fmnist_keras import fingerprint, provenance
+from fmnist_keras.recipe import Recipe
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The package's files, copied, to edit."""
+    folder = shutil.copytree(fingerprint.PACKAGE, tmp_path / "fmnist_keras")
+    monkeypatch.setattr(fingerprint, "PACKAGE", folder)
+    return folder
+
+
+CODE = "\n\ndef added():\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "changed"),
+    [
+        ("cnns.py", CODE, {"convolutional"}),
+        ("layers.py", CODE, {"convolutional"}),
+        ("training/stacked.py", CODE, {"dense"}),
+        ("training/schedules.py", CODE, {"dense", "convolutional"}),  # a file of its own
+        ("models.py", CODE, {"dense", "convolutional"}),
+        ("models.py", "\n# a comment\n'''Text.'''\n", set()),
+        ("recipe.py", CODE, set()),  # what it says is in the key
+        ("figures/style.py", CODE, set()),
+    ],
+)
+def test_what_an_edit_changes(package, file, text, changed):
+    assert fingerprint.on_disk() == fingerprint.IMPORTED
+    fingerprint.check_unchanged()
+    with (package / file).open("a") as opened:
+        opened.write(text)
+    now = fingerprint.on_disk()
+    assert {name for name in now if now[name] != fingerprint.IMPORTED[name]} == changed
+    if changed:
+        with pytest.raises(RuntimeError, match="restart the kernel"):
+            fingerprint.check_unchanged()
+
+
+def test_versions_count(monkeypatch):
+    monkeypatch.setattr(fingerprint, "_versions", lambda: {"keras": "4.0"})
+    now = fingerprint.on_disk()
+    assert all(now[name] != fingerprint.IMPORTED[name] for name in now)
+
+
+def test_whose_fingerprint_a_run_has():
+    found = {fingerprint.of_recipe(Recipe(model=model)) for model in ("simple_cnn", "vgg16")}
+    assert found == {fingerprint.IMPORTED["convolutional"]}
+    assert fingerprint.of_recipe(Recipe(units=(512,))) == fingerprint.IMPORTED["dense"]
+
+
+def test_provenance_tells_threads_where_they_differ():
+    made = {"fingerprint": "a", "versions": "v", "backend": "tensorflow", "device": "CPU"}
+    runs = pd.DataFrame([{"recipe": seed, "seed": seed, **made} for seed in range(3)])
+    assert "threads" not in provenance.table(runs)
+    runs["threads"] = [None, 1, 2]  # runs from before it was noted had one
+    table = provenance.table(runs)
+    assert table[["threads", "runs"]].to_numpy().tolist() == [["1", 2], ["2", 1]]
+    assert provenance.current()["threads"] == 1
