@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from fmnist_keras.errors import RecipeError
 from scripts import report
-from scripts.mutants import MUTANTS
+from tests.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 # What `make test` itself may have set.
