@@ -80,7 +80,7 @@ def _registered(jobs: list[Job]) -> list[tuple[str, str, registry.Entry]]:
         (kind, name, entry)
         for kind in ("architectures", "initializers")
         for name, entry in getattr(registry, kind).items()
-        if name in names and entry.code
+        if name in names and not entry.built_in
     ]
 
 

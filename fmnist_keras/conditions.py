@@ -34,6 +34,10 @@ class OfRecipe:
         return identity(self.diagnose)
 
     @functools.cached_property
+    def _started(self) -> str:
+        return self.recipe.checkpoint_key
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         return fingerprint.of_recipe(self.recipe)
 
@@ -49,7 +53,7 @@ class OfRecipe:
 
     def checkpoint(self, seed: int) -> Path:
         """Where a long run keeps what it has so far, and a longer one of the same code finds it."""
-        return _checkpoints() / f"{self.recipe.checkpoint_key}-{seed}-{self.fingerprint}.npz"
+        return _checkpoints() / f"{self._started}-{seed}-{self.fingerprint}.npz"
 
     def train(self, seeds: list[int]) -> list[dict]:
         """Metrics and curves of a run at each seed."""

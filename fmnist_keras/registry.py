@@ -7,7 +7,8 @@ notebook cell is enough, and its runs go through the same calls as all others.
 
     Recipe(model="wide_cnn")
 
-A run is stored with the code of the functions that it uses: once edited, they train again.
+A run is stored under what the functions that it uses compute: once they, or what they use, are
+edited, they train again.
 """
 
 import importlib
@@ -27,19 +28,23 @@ INITIALIZERS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered function, what identifies its code ("" if built in: the fingerprint does), and
-    which of READ_BY_SOME it reads."""
+    """A registered function, and which of READ_BY_SOME it reads."""
 
     function: Callable
-    code: str
     reads: Collection[str] = READ_BY_SOME
+    built_in: bool = False
+
+    @property
+    def code(self) -> str:
+        """What identifies the function as it is now; "" if built in: the fingerprint does."""
+        return "" if self.built_in else identity(self.function)
 
 
 def _built_in(module: str, name: str, *reads: str) -> Entry:
     def function(recipe):  # Keras loads when something is built, not before
         return getattr(importlib.import_module(f".{module}", __package__), name)(recipe)
 
-    return Entry(function, "", reads)
+    return Entry(function, reads, built_in=True)
 
 
 architectures: dict[str, Entry] = {
@@ -49,7 +54,9 @@ architectures: dict[str, Entry] = {
     "deep_cnn": _built_in("cnns", "deep_cnn", "width_multiplier"),
     "vgg16": _built_in("cnns", "vgg16", "width_multiplier", "batch_norm"),
 }
-initializers: dict[str, Entry] = {name: Entry(lambda name=name: name, "") for name in INITIALIZERS}
+initializers: dict[str, Entry] = {
+    name: Entry(lambda name=name: name, built_in=True) for name in INITIALIZERS
+}
 
 
 def architecture(function: Callable | None = None, *, reads: Collection[str] = READ_BY_SOME):
@@ -71,10 +78,10 @@ def initializer(function: Callable) -> Callable:
 
 
 def _register(entries: dict, field: str, function: Callable, *reads) -> Callable:
-    name = function.__name__
-    if name in entries and not entries[name].code:
+    name = identity(function).rpartition("-")[0]  # refused here if it cannot be identified
+    if name in entries and entries[name].built_in:
         raise RecipeError(f"{field} = {name!r}: is built in; give the function another name")
-    entries[name] = Entry(function, identity(function), *reads)
+    entries[name] = Entry(function, *reads)
     return function
 
 

@@ -157,9 +157,8 @@ class _Task:
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
         """All that decides the trials."""
-        base = self.base.model_dump(mode="json") if isinstance(self.base, Recipe) else {}
         return {
-            "recipe": base,
+            "recipe": getattr(self.base, "model_dump_json", str)(),
             "seeds": self.seeds,
             "sampler": self.sampler,
             "rungs": self.rungs,
@@ -204,9 +203,8 @@ class _Task:
 
 
 def _with_epochs(condition: Recipe | dict, epochs: int) -> Recipe | dict:
-    if isinstance(condition, Recipe):
-        return condition.but(epochs=epochs)
-    return {**condition, "epochs": epochs}
+    of_recipe = isinstance(condition, Recipe)
+    return condition.but(epochs=epochs) if of_recipe else {**condition, "epochs": epochs}
 
 
 class _Copy:
@@ -231,8 +229,8 @@ class _Copy:
     def _locked(self) -> Iterator[None]:
         """One process of this machine at a time; what the storage refuses, in one line."""
         folder = results_folder() / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(folder / "searches"):
                 yield
         except REFUSED as error:
@@ -248,8 +246,7 @@ def _in_texts(trial: FrozenTrial) -> FrozenTrial:
     trial._system_attrs = {}  # how Optuna was told the parameters
     for name, distribution in trial.distributions.items():
         if isinstance(distribution, CategoricalDistribution):
-            trial.distributions[name] = CategoricalDistribution(
-                list(map(str, distribution.choices))
-            )
+            texts = list(map(str, distribution.choices))
+            trial.distributions[name] = CategoricalDistribution(texts)
             trial.params[name] = str(trial.params[name])
     return trial
