@@ -22,16 +22,14 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     """The notebook's claims of some sources (K, P, D, M, I, X, ours) or all, decided: a row each.
     ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims.
 
-    effect: mean difference over seeds with its 95 % interval; of several comparisons the one that
-    decides. Directional claims rest on paired t-tests, "no difference" on two one-sided ones, and
-    several comparisons of one claim on Holm's adjustment. verdict: reproduced if all of them hold,
-    not reproduced if one fails: its interval lies on the other side, or within the margin that
-    makes no difference. Further columns hold what tables leave out.
+    Directional claims rest on paired t-tests, "no difference" on two one-sided ones, several
+    comparisons on Holm's adjustment. verdict: reproduced if all comparisons hold, not reproduced if
+    one fails: its interval lies on the other side, or within the margin that makes no difference.
+    effect: mean difference with its 95 % interval, in the comparison that decides.
     """
     rows = []
-    for claim in claims()[notebook].values():
-        if sources and claim.source not in sources:
-            continue
+    chosen = [c for c in claims()[notebook].values() if not sources or c.source in sources]
+    for claim in chosen:
         rows.append(_decided(claim, claim.compare, results, claim.note))
         if claim.twin:
             fair = {"id": f"{claim.id} fair", "kind": "twin", "claim": f"Put fairly: {claim.says}"}
@@ -72,8 +70,8 @@ def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -
 
 
 def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
-    """What some comparisons say, all of which must hold, and the one that decides: the clearest
-    that fails, or else the least clear."""
+    """What some comparisons say, and the one that decides: the clearest that fails, or else the
+    least clear."""
     if comparisons[0].varies:
         return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
@@ -106,28 +104,21 @@ def _firsts(comparison: Comparison, results: Any) -> dict[str, Any]:
 
 
 def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
+    measure, unit = comparison.measure, unit_of(comparison.measure)
     for kind in ("above", "below", "equal"):
-        others = getattr(comparison, kind) or []
-        pairs = [(arm, other) for other in others for arm in comparison.of or []]
+        others = getattr(comparison, kind)
+        pairs = [(arm, other) for other in others for arm in comparison.of]
         for arm, other in pairs or combinations(others, 2):
-            yield _contrast(comparison, results, arm, other, kind)
-
-
-def _contrast(comparison: Comparison, results: Any, arm: Any, other: Any, kind: str) -> "Contrast":
-    measure = comparison.measure
-    one = measured(results, arm, measure)
-    two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
-    one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
-    if one.empty:
-        raise ValueError(f"{measure}: no seed has both {described(arm)} and {described(other)}")
-    unit = unit_of(measure)
-    usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
-    margin = comparison.margin or usual
-    if kind == "equal" and not margin:
-        raise ValueError(f"{measure}: equality needs a margin")
-    arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
-    label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
-    return Contrast(measure, label, kind, differences, margin, comparison.by)
+            one = measured(results, arm, measure)
+            two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
+            one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
+            arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
+            if one.empty:
+                raise ValueError(f"{measure}, {arms}: no seed has both")
+            usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
+            margin, differences = comparison.margin or usual, (one - two).to_numpy()
+            label = f"{comparison.label}: {arms}"
+            yield Contrast(measure, label, kind, differences, margin, comparison.by)
 
 
 @dataclass(frozen=True)
@@ -159,15 +150,14 @@ class Contrast:
     @property
     def seeds_needed(self) -> int | None:
         """About how many seeds would decide it, were spread and mean as they are."""
-        if len(self.differences) < 2:
-            return None
-        mean, sd = float(np.mean(self.differences)) - self.by, np.std(self.differences, ddof=1)
-        aim = abs(self.margin - abs(mean)) if self.kind == "equal" else abs(mean)
-        return seeds_needed(sd, aim, of_new_run=False) if aim else None
+        values = pd.Series(self.differences - self.by)
+        mean, sd = abs(values.mean()), values.std(skipna=False)
+        aim = abs(self.margin - mean) if self.kind == "equal" else mean
+        return seeds_needed(sd, aim, of_new_run=False)
 
     @property
     def effect(self) -> str:
-        """Mean difference and its 95 % interval, as a reader sees it."""
+        """Mean difference and its 95 % interval as text."""
         if undefined := np.count_nonzero(~np.isfinite(self.differences)):
             return f"undefined in {undefined} of {len(self.differences)} seeds"
         unit, n = unit_of(self.measure), len(self.differences)

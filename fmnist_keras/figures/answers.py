@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..evidence.claims import shown
 from ..evidence.measures import unit_of
-from ..evidence.statistics import half_width_of_new_run, interval
+from ..evidence.statistics import half_width, interval
 from .style import LABELS, PANEL, VERDICTS
 
 
@@ -38,7 +38,7 @@ def specification(
         height_ratios=[PANEL[1], 0.2 * len(options)],
     )  # fmt: skip
     for place, (choice, values) in enumerate(readings):
-        half = half_width_of_new_run(values.std(), len(values))
+        half = half_width(values.std(), len(values))
         above.errorbar(
             place, values.mean(), half, color="C0", marker="o", markersize=4, linewidth=1
         )
