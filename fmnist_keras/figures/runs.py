@@ -36,27 +36,14 @@ def against(
 
 def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
     """A metric of the runs by condition: every seed a dot, their mean a bar mark."""
-    values = runs[x].nunique()
-    figure, axis = plt.subplots(figsize=(np.clip(1.1 * values + 1, 7, 11), PANEL[1] * 1.3))
+    width = np.clip(1.1 * runs[x].nunique() + 1, 7, 11)
+    figure, axis = plt.subplots(figsize=(width, PANEL[1] * 1.3))
     explain(figure, runs, "dots: {seeds}; bar: their mean")
-    style = {"dodge": 0.4} if color else {}
-    order = list(dict.fromkeys(runs[x]))
-    sns.stripplot(
-        runs,
-        x=x,
-        y=y,
-        hue=color,
-        order=order,
-        dodge=bool(color),
-        alpha=0.6,
-        ax=axis,
-        legend=False,
-        jitter=False,  # random jitter would make each rendering another picture
-    )
-    sns.pointplot(
-        runs, x=x, y=y, hue=color, order=order, errorbar=None, linestyle="none", marker="_",
-        markersize=18, ax=axis, **style,
-    )  # fmt: skip
+    data = dict(data=runs, x=x, y=y, hue=color, order=list(dict.fromkeys(runs[x])), ax=axis)
+    # Random jitter would make each rendering another picture.
+    sns.stripplot(**data, dodge=bool(color), jitter=False, alpha=0.6, legend=False)
+    bars = dict(errorbar=None, linestyle="none", marker="_", markersize=18)
+    sns.pointplot(**data, **bars, dodge=0.4 if color else False)
     axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
     return axis
 
@@ -67,19 +54,19 @@ def images(
     """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each.
     ``signed``: red above and blue below a white zero."""
     rows = -(-len(pictures) // columns)
-    width, height = (1.05, 1.05) if titles is None else (1.25, 1.45)
+    width, height = (1.25, 1.45) if titles else (1.05, 1.05)
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * width, rows * height),
         layout="none",  # a constrained one takes seconds over so many axes
-        gridspec_kw={"left": 0, "right": 1, "hspace": 0.05 if titles is None else 0.4},
+        gridspec_kw={"left": 0, "right": 1, "hspace": 0.4 if titles else 0.05},
     )  # fmt: skip
     low, high = np.min(pictures), np.max(pictures)
     if signed:
         low, high = -np.abs(pictures).max(), np.abs(pictures).max()
     for axis in axes.flat:
         axis.set_axis_off()
-    for number, picture in enumerate(pictures):
-        axes.flat[number].imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
-        if titles is not None:
-            axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        axis.imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
+    for axis, title in zip(axes.flat, titles or [], strict=False):
+        axis.set_title(title, fontsize=7, pad=2)
     return figure
