@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from .numbers import Row, Settings, read
+from .numbers import Row, Settings, listed, read
 
 Arm = Annotated[
     Settings | float, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
 ]
 """One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
-Arms = Annotated[tuple[Arm, ...], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
+Arms = Annotated[tuple[Arm, ...], BeforeValidator(listed)]
 SOURCES = {
     "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
     "I": "imputation report", "X": "sources side by side", "ours": "our finding",
@@ -46,7 +46,7 @@ def _by_reading(compare: Any) -> Any:
     """One comparison, or some, as the only reading, which needs no name."""
     named = isinstance(compare, dict) and "measure" not in compare
     readings = compare if named else {"": compare}
-    return {name: some if isinstance(some, list) else [some] for name, some in readings.items()}
+    return {name: listed(some) for name, some in readings.items()}
 
 
 Comparisons = Annotated[dict[str, list[Comparison]], BeforeValidator(_by_reading)]
@@ -80,10 +80,8 @@ def described(arm: Any) -> str:
     """An arm as a reader sees it: its name, or its settings."""
     if not isinstance(arm, dict):
         return f"{arm:g}"
-    return ", ".join(
-        str(value) if field == "name" else f"{field.replace('_', ' ')} {shown(value)}"
-        for field, value in arm.items()
-    )
+    texts = [f"{field.replace('_', ' ')} {shown(value)}" for field, value in arm.items()]
+    return ", ".join(text.removeprefix("name ") for text in texts)
 
 
 def shown(value: Any) -> str:

@@ -28,8 +28,9 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     effect: mean difference with its 95 % interval, in the comparison that decides.
     """
     rows = []
-    chosen = [c for c in claims()[notebook].values() if not sources or c.source in sources]
-    for claim in chosen:
+    for claim in claims()[notebook].values():
+        if sources and claim.source not in sources:
+            continue
         rows.append(_decided(claim, claim.compare, results, claim.note))
         if claim.twin:
             fair = {"id": f"{claim.id} fair", "kind": "twin", "claim": f"Put fairly: {claim.says}"}
@@ -40,8 +41,7 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 
 
 def sentence(row: Mapping[str, Any]) -> str:
-    """A decided claim in Markdown: the verdict, whose claim it is, and the difference that decides
-    with its 95 % interval and the number of seeds."""
+    """A decided claim in Markdown: the verdict, whose claim it is, and what decides."""
     word = OURS.get(row["verdict"]) if row["source"] == "ours" else None
     said = f"**{(word or row['verdict']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
     difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
@@ -70,14 +70,16 @@ def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -
 
 
 def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
-    """What some comparisons say, and the one that decides: the clearest that fails, or else the
-    least clear."""
+    """What comparisons say, and which decides: the clearest that fails, or else the least clear."""
     if comparisons[0].varies:
         return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
     p_values = holm([contrast.p for contrast in contrasts])
     outcomes = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
-    verdict, clear = verdicts.all_hold(outcomes), np.where(np.isnan(p_values), 2.0, p_values)
+    verdict, clear = (
+        max(outcomes, key=verdicts.BEST_FIRST),
+        np.where(np.isnan(p_values), 2.0, p_values),
+    )
     failed = np.array(outcomes) == verdicts.NOT_REPRODUCED
     number = int(np.where(failed, clear, 3).argmin() if failed.any() else clear.argmax())
     chosen = contrasts[number]
@@ -116,8 +118,8 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
             if one.empty:
                 raise ValueError(f"{measure}, {arms}: no seed has both")
             usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
-            margin, differences = comparison.margin or usual, (one - two).to_numpy()
-            label = f"{comparison.label}: {arms}"
+            label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
+            margin = comparison.margin or usual
             yield Contrast(measure, label, kind, differences, margin, comparison.by)
 
 
@@ -162,20 +164,13 @@ class Contrast:
             return f"undefined in {undefined} of {len(self.differences)} seeds"
         unit, n = unit_of(self.measure), len(self.differences)
         mean, low, high = interval(self.differences * unit.scale)
+        size = abs(mean) if abs(mean) >= 1e-6 else 1.0
+        three = int(np.clip(2 - np.floor(np.log10(size)), 0, 6))  # decimals for so many digits
         if n > 1 and np.ptp(self.differences) == 0:
-            return f"{_signed(mean, _digits(mean)) if mean else 0}{unit.name} with every seed"
-        digits = unit.digits or _digits(mean)
+            text = (f"{mean:+.{three}f}" if mean else "0") + f"{unit.name} with every seed"
+            return text.replace("-", "−")
+        digits = unit.digits or three
         while n > 1 and digits < 6 and len({0.0, round(low, digits), round(high, digits)}) < 3:
             digits += 1
-        mean, low, high = (_signed(value, digits) for value in (mean, low, high))
-        return f"{mean}{unit.name}" + (f" ({low} to {high})" if n > 1 else "")
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _digits(value: float) -> int:
-    """Decimals that show about three significant digits, and no more than six."""
-    size = abs(value) if abs(value) >= 1e-6 else 1.0
-    return int(np.clip(2 - np.floor(np.log10(size)), 0, 6))
+        span = f" ({low:+.{digits}f} to {high:+.{digits}f})" if n > 1 else ""
+        return f"{mean:+.{digits}f}{unit.name}{span}".replace("-", "−")

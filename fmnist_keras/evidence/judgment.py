@@ -43,16 +43,14 @@ def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
 def _answer(lines: pd.DataFrame) -> dict[str, Any]:
     """A number's row, of all its readings; one that is said of several members needs all of them.
     Where all readings fail, the nearest stands in the row."""
-    by_reading = lines.groupby("assumed", sort=False)
-    worst = [part.loc[part["verdict"].map(verdicts.BEST_FIRST).idxmax()] for _, part in by_reading]
-    is_open = worst[0]["assumed"] != NOTHING
-    place, verdict = verdicts.any_holds([line["verdict"] for line in worst], is_open)
-    chosen, p = worst[place], worst[place]["p"]
+    rank = lines["verdict"].map(verdicts.BEST_FIRST)
+    worst = lines.loc[rank.groupby(lines["assumed"], sort=False).idxmax()]
+    is_open = worst["assumed"].iloc[0] != NOTHING
+    place, verdict = verdicts.any_holds(list(worst["verdict"]), is_open)
+    chosen, p = worst.iloc[place], worst["p"].iloc[place]
     if verdict in {verdicts.NOT_REPRODUCED, verdicts.NO_READING}:
-        refuted = [line for line in worst if line["verdict"] == verdicts.NOT_REPRODUCED]
-        near = [line for line in refuted if not np.isnan(line["away"])]
-        chosen = min(near, key=lambda line: abs(line["away"]), default=chosen)
-        p = np.nanmax([line["p"] for line in worst])
+        away = worst["away"].abs().where(worst["verdict"] == verdicts.NOT_REPRODUCED)
+        chosen, p = worst.loc[away.idxmin()] if away.any() else chosen, worst["p"].max()
     return chosen.to_dict() | {"verdict": verdict, "p": p, "readings": len(worst)}
 
 
@@ -176,7 +174,7 @@ def facts(measured: Mapping[str, float | Sequence[float]]) -> pd.DataFrame:
         close = theirs.shape == ours.shape and all(abs(theirs - ours) <= row.rounding / 2)
         line = dict(id=row.id, report=row.report, condition=row.condition, published=row.printed)
         line["ours"] = ", ".join(f"{number:.10g}" for number in ours)
-        lines.append(line | {"verdict": verdicts.REPRODUCED if close else verdicts.NOT_REPRODUCED})
+        lines.append(line | {"verdict": verdicts.decided(close, not close)})
     frame = pd.DataFrame(lines)
     frame.attrs |= {"rows": "facts", "shown": ["id", "condition", "published", "ours", "verdict"]}
     return frame

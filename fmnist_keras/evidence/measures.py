@@ -37,10 +37,8 @@ UNITS = {
 def unit_of(measure: str) -> Unit:
     """The unit of a measure's differences: its first column's, but none if it multiplies, divides
     or counts."""
-    function, column = [*re.findall(r"[^\W\d]\w*", measure), ""][:2]
-    if function not in OF_CURVES:
-        function, column = "", function
-    unit = UNITS.get(column, Unit())
+    function, *columns = re.findall(r"[^\W\d]\w*", measure)
+    unit = UNITS.get(columns[0] if function in OF_CURVES else function, Unit())
     if function in {"lowest_at", "highest_at", "epochs_to"}:
         unit = Unit(" epochs")
     if function == "fluctuation":
@@ -54,10 +52,9 @@ def _last(curve: pd.DataFrame) -> pd.Series:
     return curve.ffill(axis=1).iloc[:, -1]
 
 
-def _late_change(run: pd.Series, epochs: int) -> float:
-    """The change over a run's last epochs, or over all where it has fewer."""
-    values = run.dropna().to_numpy()[-1 - epochs :]
-    return values[-1] - values[0]
+def _late_change(curve: pd.DataFrame, epochs: int) -> pd.Series:
+    """The change over each seed's last epochs, or over all where it has fewer."""
+    return _last(curve) - curve.apply(lambda run: run.dropna().iloc[-1 - epochs :].iloc[0], axis=1)
 
 
 def _epochs_to(curve: pd.DataFrame, level: float) -> pd.Series:
@@ -77,7 +74,7 @@ OF_CURVES = {
     "lowest": lambda curve: curve.min(axis=1),
     "lowest_at": lambda curve: curve.idxmin(axis=1),
     "highest_at": lambda curve: curve.idxmax(axis=1),
-    "late_change": lambda curve, epochs: curve.apply(_late_change, axis=1, epochs=epochs),
+    "late_change": _late_change,
     "directness": lambda curve: (
         (curve[1] - _last(curve)).abs() / curve.diff(axis=1).abs().sum(axis=1)
     ),

@@ -13,6 +13,10 @@ from pydantic import BaseModel, BeforeValidator, TypeAdapter
 Settings = dict[str, str | int | float | tuple[int, ...]]
 
 
+def listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
+
+
 class Row(BaseModel, frozen=True, extra="forbid"):
     """A row of a YAML file."""
 
@@ -32,7 +36,7 @@ class Published(Row):
     about: Literal["about", "nearly"] | None = None
     bound: Literal["lower", "upper"] | None = None
     unit: Literal["fraction", "percent", "loss", "epochs", "points", "rate", "count"]
-    metric: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    metric: Annotated[tuple[str, ...], BeforeValidator(listed)]
     where: Settings
     each: str | None = None
     protocol: Settings

@@ -57,8 +57,8 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
     seeds = "seeds"
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
-        few, many = counts.min(), counts.max()
-        seeds = f"{few} to {many} seeds" if few != many else f"{many} seed{'s' * (many > 1)}"
+        numbers = " to ".join(map(str, sorted({counts.min(), counts.max()})))
+        seeds = "1 seed" if numbers == "1" else f"{numbers} seeds"
     figure.suptitle(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
 
 
