@@ -87,14 +87,10 @@ def test_how_a_number_is_printed_and_what_would_be_printed_so(name, printed, low
 @pytest.mark.parametrize(
     "change", [{"roundng": 1}, {"value": "high"}, {"unit": "pp"}, {"protocol": {"units": {}}}]
 )
-def test_a_row_that_is_not_as_it_should_be_is_refused(tmp_path, change):
-    row = numbers.published()["K-F2.2-acc"].model_dump(mode="json")
-    path = tmp_path / "rows.yaml"
-    path.write_text(yaml.safe_dump([row]))
-    assert list(numbers.read(path, numbers.Published)) == ["K-F2.2-acc"]
-    path.write_text(yaml.safe_dump([row | change]))
-    with pytest.raises(ValueError, match=rf"0\.{next(iter(change))}"):
-        numbers.read(path, numbers.Published)
+def test_a_row_that_is_not_as_it_should_be_is_refused(change):
+    row = numbers.published()["K-F2.2-acc"].model_dump()
+    with pytest.raises(ValueError, match=next(iter(change))):
+        numbers.Published.model_validate(row | change)
 
 
 def test_select_by_id_and_by_prefix():
@@ -182,12 +178,6 @@ def mlp(metric, values, **fields):
     return baseline(
         metric, values, **protocol, optimizer="adam", **{"learning_rate": 0.001} | fields
     )
-
-
-def test_percentages_compare_with_fractions():
-    row = answer(mlp("test_accuracy", (0.871, 0.872, 0.873)), "P-3.2-second-test")
-    assert (row["published"], row["verdict"]) == ("87.21", "reproduced")
-    assert row["measured"] == f"87.20 ± {stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3):.2f}"
 
 
 def test_running_and_evaluated_accuracy_are_readings():

@@ -83,15 +83,13 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for number, (metric, part) in enumerate(product(row.metric, parts)):
         if part["seed"].duplicated().any():
             raise ValueError(f"{row.id}: ambiguous, several runs of one seed")
-        deviation = deviations(row.protocol, part)
-        yield {
-            "id": row.id, "report": row.report, "condition": row.condition,
-            "quantity": row.quantity, "published": row.printed, **_judged(row, part, metric),
-            **({"verdict": verdicts.NOT_RUN} if deviation else {}),
-            "assumed": _assumed(row, part, metric, is_first=number == 0),
-            "protocol": deviation or "as published",
-            "member": plain(part[row.each].iloc[0]) if row.each else "",
-        }  # fmt: skip
+        line = {"id": row.id, "report": row.report, "condition": row.condition}
+        line |= {"quantity": row.quantity, "published": row.printed, **_judged(row, part, metric)}
+        if deviation := deviations(row.protocol, part):
+            line["verdict"] = verdicts.NOT_RUN
+        line["assumed"] = _assumed(row, part, metric, is_first=number == 0)
+        line["protocol"] = deviation or "as published"
+        yield line | {"member": plain(part[row.each].iloc[0]) if row.each else ""}
 
 
 def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:

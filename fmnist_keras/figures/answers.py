@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..evidence.claims import shown
 from ..evidence.measures import unit_of
 from ..evidence.statistics import half_width, interval
-from .style import LABELS, PANEL, VERDICTS
+from .style import PANEL, VERDICTS, label
 
 
 def specification(
@@ -35,7 +35,7 @@ def specification(
     above.axhline(published, color="C3", linewidth=1.2, label="published")
     seen = np.append(runs[y][np.isfinite(runs[y])], published)  # intervals may reach far beyond
     above.set_ylim(seen.min() - 0.08 * np.ptp(seen), seen.max() + 0.08 * np.ptp(seen))
-    above.set(ylabel=LABELS.get(y, y.replace("_", " ")), title=title)
+    above.set(ylabel=label(y), title=title)
     above.legend(fontsize="small")
     below.set_yticks(range(len(options)), options, fontsize="small")
     below.set(ylim=(len(options) - 0.5, -0.5), xticks=[], xlabel="readings, sorted")

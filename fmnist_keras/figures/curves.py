@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import LABELS, SPREAD, explain, legend_below, panels, told_apart
+from .style import SPREAD, explain, label, legend_below, panels, told_apart
 
 MARKS = "line: mean of {seeds}; band: lowest to highest"
 
@@ -19,10 +19,10 @@ def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figu
         part = frame[frame["metric"] == metric]
         lines = told_apart(part, color)
         sns.lineplot(part, x="epoch", y="value", **lines, errorbar=SPREAD, ax=axis)
-        _label(axis, LABELS.get(metric, metric), part)
+        _label(axis, label(metric), part)
     explain(figure, frame, MARKS)
     if color:
-        legend_below(figure, axes, LABELS.get(color, "" if color == "name" else color))
+        legend_below(figure, axes, "" if color == "name" else label(color))
     return figure
 
 
@@ -38,7 +38,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
             lines = lines.sort_values("metric", kind="stable")  # training first
             apart = told_apart(lines, "metric")
             sns.lineplot(lines, x="epoch", y="value", **apart, errorbar=SPREAD, ax=axis)
-            axis.set(title=str(name) if by == "name" else f"{LABELS.get(by, by)} {name}")
+            axis.set(title=str(name) if by == "name" else f"{label(by)} {name}")
             axis.get_legend().set(title=None, visible=quantity == "loss")
             _label(axis, quantity, lines)
     explain(figure, frame, MARKS)
@@ -61,7 +61,7 @@ def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure
         sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
         rings = part.merge(best, on=[color, "seed", "epoch"])
         axis.plot(rings["epoch"], rings["value"], "o", ms=8, mfc="none", mec="0.2", zorder=3)
-        _label(axis, LABELS.get(metric, metric), part)
+        _label(axis, label(metric), part)
     explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped; ring: best")
     legend_below(figure, axes)
     return figure

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from .style import LABELS, PANEL, SPREAD, explain, told_apart
+from .style import PANEL, SPREAD, explain, label, told_apart
 
 FEW = 6  # settings whose labels fit below an axis
 
@@ -22,9 +22,9 @@ def against(
     colors = {name: lines[name] for name in ("hue", "hue_order", "palette") if name in lines}
     sns.scatterplot(runs, x=x, y=y, **colors, s=14, alpha=0.5, ax=axis, legend=False)
     explain(figure, runs, "dots: {seeds}; line: their mean; band: lowest to highest")
-    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    axis.set(ylabel=label(y), xlabel=label(x))
     if color:
-        axis.get_legend().set_title(LABELS.get(color, color))
+        axis.get_legend().set_title(label(color))
     if log:
         axis.set_xscale("log")
         settings = sorted(runs[x].unique())
@@ -44,7 +44,7 @@ def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt
     sns.stripplot(**data, dodge=bool(color), jitter=False, alpha=0.6, legend=False)
     bars = dict(errorbar=None, linestyle="none", marker="_", markersize=18)
     sns.pointplot(**data, **bars, dodge=0.4 if color else False)
-    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    axis.set(ylabel=label(y), xlabel=label(x))
     return axis
 
 

@@ -10,13 +10,20 @@ from ..evidence.verdicts import WORDS
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
 LABELS = {
-    "val_accuracy": "validation accuracy", "val_loss": "validation loss",
-    "test_accuracy": "test accuracy", "test_loss": "test loss",
-    "train_accuracy": "training accuracy (evaluated)", "train_loss": "training loss (evaluated)",
-    "running_accuracy": "training accuracy (running)", "running_loss": "training loss (running)",
-    "learning_rate": "learning rate", "batch_size": "batch size",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    "train_accuracy": "training accuracy (evaluated)",
+    "train_loss": "training loss (evaluated)",
+    "running_accuracy": "training accuracy (running)",
+    "running_loss": "training loss (running)",
     "batch_norm": "batch normalization",
-}  # fmt: skip
+}
+
+
+def label(name: str) -> str:
+    """What a column of a frame is called in a figure."""
+    return LABELS.get(name, name.replace("_", " "))
+
 
 sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
 plt.rcParams |= {"figure.dpi": 160, "savefig.dpi": 160, "figure.constrained_layout.use": True}
