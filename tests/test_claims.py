@@ -1,6 +1,7 @@
 """Claims: their data are complete, and comparisons decide what they say, as surely as promised."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,7 +65,9 @@ def test_every_claim_about_own_results_is_there_and_every_id_is_one_of_the_ledge
     ledger = {f"{s}-C{n:02}" for s, numbers in OWN_RESULTS.items() for n in numbers}
     assert len(ledger) == 135
     assert ours == ledger
-    assert len({claim.id for claim in ALL}) == len(ALL)
+    files = Path(decisions.__file__).with_name("claims").glob("*.yaml")
+    ids = [row["id"] for path in files for row in yaml.safe_load(path.read_text("utf-8"))]
+    assert sorted(ids) == sorted({claim.id for claim in ALL}), "an id stands twice"
     for claim in ALL:
         assert claim.says.endswith("."), claim.id
         if claim.kind == "ours":
@@ -75,23 +78,16 @@ def test_every_claim_about_own_results_is_there_and_every_id_is_one_of_the_ledge
             assert (claim.kind == "cross") == (source == "X"), claim.id
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{measure: a, of: x}", "one of above, below, equal, varies is needed"),
-        ("{measure: a, of: x, above: y, below: z}", "one of above, below"),
-        ("{measure: a, above: y}", "above: needs `of`"),
-        ("{measure: a, of: x, varies: [y, z]}", "varies: takes no `of`"),
-        ("{of: x, above: y}", "valid dictionary or instance of Comparison"),
-        ("{measure: a, of: x, abov: y}", "abov"),
-        ("{measure: a, of: x, equal: y, margin: 0}", "margin"),
-        ("[]", "List should have at least 1 item"),
-    ],
-)
-def test_a_comparison_that_says_nothing_is_refused(text, message):
-    with pytest.raises(ValueError, match="validation error") as error:
-        Claim(id="K-C99", says="A.", kind="R", compare=yaml.safe_load(text))
-    assert message in str(error.value)
+def test_every_comparison_has_one_relation_and_equality_a_margin():
+    compared = [
+        c for claim in ALL for some in (claim.compare, claim.twin or {}) for c in some.values()
+    ]
+    for comparison in (each for some in compared for each in some):
+        kinds = ("above", "below", "equal", "varies")
+        (kind,) = [kind for kind in kinds if getattr(comparison, kind)]
+        assert kind == "equal" or bool(comparison.of) == (kind != "varies")
+        unit = measures.unit_of(comparison.measure)
+        assert kind != "equal" or comparison.margin or unit.margin or unit.share
 
 
 # --- measures ---------------------------------------------------------------------------------
@@ -134,43 +130,28 @@ def test_measures_by_hand(measure, expected):
     assert list(found.index) == [0, 1]
 
 
-def test_a_curve_need_not_be_a_column_of_runs():
-    frames = results(CURVES, a={"train": [0.5, 1.0]})
-    assert "val_loss" not in frames.runs
-    assert list(measures.measured(frames, {"name": "a"}, "drop(val_loss) * train")) == [1.5, 4]
-
-
 def test_runs_that_stop_early_keep_their_last_value():
     curves = {"a": {"val_loss": [[4, 2, 3, 1], [8, 6]]}}
     frames = results(curves, a=[0, 0])
-    for measure, expected in {
-        "drop(val_loss)": [3, 2],
-        "late_change(val_loss, 1)": [-2, -2],
-        "epochs_to(val_loss, 9)": [5, 3],
-    }.items():
+    by_hand = {"drop(val_loss)": [3, 2], "epochs_to(val_loss, 9)": [5, 3]}
+    for measure, expected in by_hand.items():
         assert list(measures.measured(frames, {"name": "a"}, measure)) == expected
+    late = measures.measured(frames, {"name": "a"}, "late_change(val_loss, 1)")
+    assert list(late) == [-2, -2]
 
 
 @pytest.mark.parametrize(
     ("arm", "measure", "message"),
     [
-        ({"name": "b"}, "accuracy", "no such runs"),
-        ({"width": 3}, "accuracy", "no column width"),
+        ({"name": "b"}, "accuracy", "no runs where {'name': 'b'}"),
         (
             {"name": "a"},
             "precision",
-            "precision is no column of runs, no curve and none of at, mean",
+            "no measure 'precision' of {'name': 'a'}: name 'precision' is",
         ),
-        (
-            {"name": "a"},
-            "test_loss - ",
-            "no measure 'test_loss - ' of {'name': 'a'}: invalid syntax",
-        ),
-        ({"name": "a"}, "at(epochs, 1)", "no curve of epochs"),
-        ({"name": "a"}, "sharpness(epochs)", "sharpness is no column"),
-        ({"name": "a"}, "at(val_loss)", "missing 1 required positional argument: 'epoch'"),
-        ({"name": "a"}, "__import__('os')", "__import__ is no column"),
-        ({"epochs": 10}, "val_loss", "ambiguous, 4 runs of 2 recipes"),
+        ({"name": "a"}, "epochs - ", "no measure 'epochs - ' of {'name': 'a'}: invalid syntax"),
+        ({"name": "a"}, "__import__('os')", "'__import__' is not defined"),
+        ({"epochs": 10}, "val_loss", "{'epochs': 10}: ambiguous, several runs of one seed"),
     ],
 )
 def test_a_measure_that_cannot_be_taken_is_named(arm, measure, message):
@@ -233,12 +214,11 @@ def test_effects_are_paired_and_in_points(monkeypatch):
     assert sentence(row | {"source": "ours"}).startswith("**Holds** (our finding): A is better. ")
 
 
-@pytest.mark.parametrize(("level", "held"), [(0.1, 2), (0.99, 1)])
-def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch, level, held):
-    text = f"{{measure: val_accuracy, of: high, above: [low, {level}]}}"
+def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch):
+    text = "{measure: val_accuracy, of: high, above: [low, 0.99]}"
     (row,) = decide(monkeypatch, results(metric="val_accuracy", low=LOW, high=HIGH), text)
-    assert sentence(row).endswith(f"n = 5; {held} of 2 comparisons hold.*")
-    assert row["rests on"].startswith(f"{held} of 2 hold; val accuracy: high − ")
+    assert sentence(row).endswith("n = 5; 1 of 2 comparisons hold.*")
+    assert row["rests on"].startswith("1 of 2 hold; val accuracy: high − ")
     assert "*validation accuracy, high − " in sentence(row)
 
 
@@ -287,13 +267,6 @@ def test_no_difference_is_a_point_of_accuracy_or_a_tenth_of_a_loss(
     frames = results(metric=measure, a=a, b=[reference] * 3)
     (row,) = decide(monkeypatch, frames, f"{{measure: {measure}, of: a, equal: b}}")
     assert row["verdict"] == verdict
-    with pytest.raises(ValueError, match="epochs: equality needs a margin"):
-        decide(monkeypatch, frames, "{measure: epochs, of: a, equal: b}")
-
-
-def test_a_claim_with_an_unknown_measure_says_so_in_a_line(monkeypatch):
-    with pytest.raises(ValueError, match=r"no measure .sharp -. of .*: invalid syntax"):
-        decide(monkeypatch, results(high=HIGH, low=LOW), ABOVE.replace("test_accuracy", "sharp - "))
 
 
 def test_readings_and_twins(monkeypatch):

@@ -13,12 +13,8 @@ from fmnist_keras import evidence
 from fmnist_keras.evidence import numbers, readings
 from fmnist_keras.recipe import Recipe
 
+FOLDER = Path(numbers.__file__).parent
 FIELDS = {*Recipe.model_fields, "train_size", "stopping", "rates"}
-ROW = """
-- {id: K-X, report: K, section: section 1, quantity: test accuracy, condition: all, value: 0.82,
-   rounding: 0.01, unit: fraction, metric: test_accuracy, where: {}, protocol: {epochs: 50},
-   notebook: 02_baseline}
-"""
 
 
 def baseline(metric="test_accuracy", values=(0.82, 0.822, 0.821), **fields):
@@ -48,8 +44,10 @@ def test_every_published_number_is_there():
     counts = Counter((row.report, row.fact) for row in rows.values())
     assert {report: counts[report, False] for report in "KPDMI"} == dict(K=46, P=19, D=5, M=22, I=6)
     assert {report: counts[report, True] for report in "KPDMI"} == dict(K=10, P=1, D=3, M=1, I=1)
-    assert all(name == row.id and name[0] == row.report for name, row in rows.items())
-    sources = yaml.safe_load(Path(numbers.__file__).with_name("sources.yaml").read_text("utf-8"))
+    assert all(name[0] == row.report for name, row in rows.items())
+    ids = [row["id"] for row in yaml.safe_load((FOLDER / "numbers.yaml").read_text("utf-8"))]
+    assert ids == list(rows), "an id stands in the file twice"
+    sources = yaml.safe_load((FOLDER / "sources.yaml").read_text("utf-8"))
     assert {source["id"] for source in sources} == {row.report for row in rows.values()}
 
 
@@ -87,29 +85,12 @@ def test_how_a_number_is_printed_and_what_would_be_printed_so(name, printed, low
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("rounding:", "roundng:", "rows.yaml, row 1: rounding: Field required"),
-        ("notebook:", "ntoe: x, notebook:", "row 1: ntoe = 'x': Extra inputs"),
-        ("value: 0.82", "value: '0.82'", "row 1: value = '0.82': Input should be a valid number"),
-        ("rounding: 0.01", "rounding: 0", "row 1: rounding = 0: Input should be greater than 0"),
-        ("value: 0.82", "value: .nan", "row 1: value = nan: Input should be a finite number"),
-        ("unit: fraction", "unit: pp", "row 1: unit = 'pp'"),
-        ("epochs: 50", "epochs: true", "row 1: protocol"),
-        ("02_baseline", "baseline", "row 1: notebook = 'baseline'"),
-        (ROW, "- just text", "row 1: row = 'just text'"),
-        (ROW, ROW + ROW, "row 2: the id K-X stands in the file twice"),
-    ],
+    "change", [{"roundng": 1}, {"value": "high"}, {"unit": "pp"}, {"protocol": {"units": {}}}]
 )
-def test_a_bad_row_fails_in_one_line(tmp_path, old, new, message):
-    path = tmp_path / "rows.yaml"
-    path.write_text(ROW)
-    assert list(numbers.read(path, numbers.Published)) == ["K-X"]
-    path.write_text(ROW.replace(old, new))
-    with pytest.raises(ValueError) as error:  # noqa: PT011
-        numbers.read(path, numbers.Published)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+def test_a_row_that_is_not_as_it_should_be_is_refused(change):
+    row = numbers.published()["K-F2.2-acc"].model_dump()
+    with pytest.raises(ValueError, match=next(iter(change))):
+        numbers.Published.model_validate(row | change)
 
 
 def test_select_by_id_and_by_prefix():
@@ -124,11 +105,10 @@ def test_select_by_id_and_by_prefix():
     assert len(ids(["K-T4.1-SGD", "K-T4.1"])) == 5  # no row twice
 
 
-@pytest.mark.parametrize("pattern", ["K-T3.2", "K-T3.", "", "T3.1", ["K-T4.1", "K-T3.2"]])
-def test_an_unknown_pattern_is_named(pattern):
-    with pytest.raises(ValueError, match="no published number") as error:
-        evidence.select(pattern)
-    assert "K-T3.2" not in pattern or "'K-T3.2'; close: K-T3.1" in str(error.value)
+def test_an_unknown_pattern_is_named():
+    for pattern in ("K-T3.2-0.0219", ["K-T4.1", "K-T3.2-0.0219"]):
+        with pytest.raises(ValueError, match=r"number 'K-T3.2-0.0219'; close: K-T3.1-0.0219"):
+            evidence.select(pattern)
 
 
 # --- readings and answers ---------------------------------------------------------------------
@@ -198,12 +178,6 @@ def mlp(metric, values, **fields):
     return baseline(
         metric, values, **protocol, optimizer="adam", **{"learning_rate": 0.001} | fields
     )
-
-
-def test_percentages_compare_with_fractions():
-    row = answer(mlp("test_accuracy", (0.871, 0.872, 0.873)), "P-3.2-second-test")
-    assert (row["published"], row["verdict"]) == ("87.21", "reproduced")
-    assert row["measured"] == f"87.20 ± {stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3):.2f}"
 
 
 def test_running_and_evaluated_accuracy_are_readings():
@@ -343,29 +317,14 @@ def test_a_learning_rate_is_compared_on_a_log_scale():
     assert row["measured"] == f"1.0000 ×÷ {10 ** (half / np.sqrt(3)):.1f}"
 
 
-def test_rows_are_picked_by_where_and_stand_in_order():
-    rates = {row.where["learning_rate"]: row.value for row in evidence.select("K-T3.1")}
-    frames = [
-        baseline("val_accuracy", (value, value), learning_rate=rate, recipe=str(rate), epochs=5)
-        for rate, value in rates.items()
-    ]
-    table = evidence.table(pd.concat(reversed(frames)), "K-T3.1")
-    assert list(table.index) == list(range(8))
-    assert list(table["measured"]) == [f"{value:.4f} ± 0.0000" for value in rates.values()]
-
-
 TWO = pd.concat([baseline(recipe="a"), baseline(recipe="b", batch_size=256)])
 
 
 @pytest.mark.parametrize(
     ("runs", "name", "message"),
     [
-        (TWO, "K-F2.2-acc", "K-F2.2-acc: ambiguous, 6 runs of 2 recipes"),
-        (baseline("val_accuracy"), "K-T3.1-0.0219", "K-T3.1-0.0219: no runs where .*0.0219"),
-        (baseline().iloc[:0], "K-F2.2-acc", "K-F2.2-acc: no runs"),
-        (baseline(), "K-F2.2-loss", "K-F2.2-loss: the runs have no column test_loss"),
-        (baseline().drop(columns="units"), "K-F2.2-acc", "the runs have no column units"),
-        (baseline(), "K-F2.1", "only facts"),
+        (TWO, "K-F2.2-acc", "K-F2.2-acc: ambiguous, several runs of one seed"),
+        (baseline("val_accuracy"), "K-T3.1-0.0219", "no runs where .*0.0219"),
     ],
 )
 def test_runs_that_answer_nothing_are_named(runs, name, message):
@@ -402,9 +361,3 @@ def test_facts():
     assert list(table["verdict"]) == [yes, no, yes, yes, no, no]
     assert list(table.loc["K-S2-steps", ["published", "ours"]]) == ["469", "422"]
     assert list(table.loc["I-ARCH", ["published", "ours"]]) == ["256, 64, 28"] * 2
-
-
-@pytest.mark.parametrize("name", ["K-F2.2-acc", "K-F2.1", "K-F2.1-x"])
-def test_only_facts_are_facts(name):
-    with pytest.raises(ValueError, match=r"not the id of a fact|no published number"):
-        evidence.facts({name: 1})

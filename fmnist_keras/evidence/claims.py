@@ -1,79 +1,62 @@
-"""What the sources, and we, say about the runs, as data: ``claims/<notebook>.yaml`` has a row for
-each claim that the notebook decides. ``claims/README.md`` explains the fields."""
+"""What the sources, and we, say about the runs: ``claims/<notebook>.yaml`` has a row for each claim
+that the notebook decides. ``claims/README.md`` explains the fields."""
 
 import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
-from .numbers import Number, Settings, Strict, Text, read
+from .numbers import Row, Settings, listed, read
 
 Arm = Annotated[
-    Settings | Number, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
+    Settings | float, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
 ]
 """One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
-Arms = Annotated[
-    list[Arm], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)
-]
+Arms = Annotated[tuple[Arm, ...], BeforeValidator(listed)]
 SOURCES = {
     "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
     "I": "imputation report", "X": "sources side by side", "ours": "our finding",
 }  # fmt: skip
 
 
-class Comparison(Strict):
+class Comparison(BaseModel, frozen=True, extra="forbid"):
     """How a measure of some arms must stand to that of others."""
 
-    measure: Text
+    measure: str
     called: str = ""
-    of: Arms | None = None
-    above: Arms | None = None
-    below: Arms | None = None
-    equal: Arms | None = None
-    varies: Arms | None = None
-    by: Number = 0.0
-    margin: Annotated[Number, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "Comparison":
-        given = [kind for kind in ("above", "below", "equal", "varies") if getattr(self, kind)]
-        if len(given) != 1:
-            raise ValueError(f"one of above, below, equal, varies is needed, not {given}")
-        if bool(self.of) == (given == ["varies"]) and given != ["equal"]:
-            raise ValueError(f"{given[0]}: {'takes no' if self.of else 'needs'} `of`")
-        return self
+    of: Arms = ()
+    above: Arms = ()
+    below: Arms = ()
+    equal: Arms = ()
+    varies: Arms = ()
+    by: float = 0.0
+    margin: float | None = None
 
     @property
     def label(self) -> str:
         return self.called or self.measure.replace("_", " ")
 
     @property
-    def arms(self) -> list:
-        fields = (self.of, self.above, self.below, self.equal, self.varies)
-        return [arm for some in fields for arm in some or []]
+    def arms(self) -> Arms:
+        return self.of + self.above + self.below + self.equal + self.varies
 
 
 def _by_reading(compare: Any) -> Any:
     """One comparison, or some, as the only reading, which needs no name."""
     named = isinstance(compare, dict) and "measure" not in compare
     readings = compare if named else {"": compare}
-    return {name: some if isinstance(some, list) else [some] for name, some in readings.items()}
+    return {name: listed(some) for name, some in readings.items()}
 
 
-Comparisons = Annotated[
-    dict[str, Annotated[list[Comparison], Field(min_length=1)]],
-    BeforeValidator(_by_reading),
-    Field(min_length=1),
-]
+Comparisons = Annotated[dict[str, list[Comparison]], BeforeValidator(_by_reading)]
 """Reading -> comparisons that must all hold; one without a name where nothing was left open."""
 
 
-class Claim(Strict):
+class Claim(Row):
     """One claim, with the comparisons that decide it."""
 
-    id: Text
-    says: Text
+    says: str
     kind: Literal["R", "T", "X", "cross", "ours"]
     compare: Comparisons
     twin: Comparisons | None = None
@@ -88,19 +71,17 @@ class Claim(Strict):
 
 @functools.cache
 def claims() -> dict[str, dict[str, Claim]]:
-    """Every claim: notebook -> id -> claim. A bad one is a one-line ValueError."""
+    """Every claim: notebook -> id -> claim."""
     files = sorted(Path(__file__).with_name("claims").glob("*.yaml"))
     return {path.stem: read(path, Claim) for path in files}
 
 
-def described(condition: Any) -> str:
-    """A condition as a reader sees it: its name, or its settings."""
-    if not isinstance(condition, dict):
-        return f"{condition:g}"
-    return ", ".join(
-        str(value) if field == "name" else f"{field.replace('_', ' ')} {shown(value)}"
-        for field, value in condition.items()
-    )
+def described(arm: Any) -> str:
+    """An arm as a reader sees it: its name, or its settings."""
+    if not isinstance(arm, dict):
+        return f"{arm:g}"
+    texts = [f"{field.replace('_', ' ')} {shown(value)}" for field, value in arm.items()]
+    return ", ".join(text.removeprefix("name ") for text in texts)
 
 
 def shown(value: Any) -> str:

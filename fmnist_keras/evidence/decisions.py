@@ -22,11 +22,10 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     """The notebook's claims of some sources (K, P, D, M, I, X, ours) or all, decided: a row each.
     ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims.
 
-    effect: mean difference over seeds with its 95 % interval; of several comparisons the one that
-    decides. Directional claims rest on paired t-tests, "no difference" on two one-sided ones, and
-    several comparisons of one claim on Holm's adjustment. verdict: reproduced if all of them hold,
-    not reproduced if one fails: its interval lies on the other side, or within the margin that
-    makes no difference. Further columns hold what tables leave out.
+    Directional claims rest on paired t-tests, "no difference" on two one-sided ones, several
+    comparisons on Holm's adjustment. verdict: reproduced if all comparisons hold, not reproduced if
+    one fails: its interval lies on the other side, or within the margin that makes no difference.
+    effect: mean difference with its 95 % interval, in the comparison that decides.
     """
     rows = []
     for claim in claims()[notebook].values():
@@ -42,8 +41,7 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 
 
 def sentence(row: Mapping[str, Any]) -> str:
-    """A decided claim in Markdown: the verdict, whose claim it is, and the difference that decides
-    with its 95 % interval and the number of seeds."""
+    """A decided claim in Markdown: the verdict, whose claim it is, and what decides."""
     word = OURS.get(row["verdict"]) if row["source"] == "ours" else None
     said = f"**{(word or row['verdict']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
     difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
@@ -72,14 +70,16 @@ def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -
 
 
 def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
-    """What some comparisons say, all of which must hold, and the one that decides: the clearest
-    that fails, or else the least clear."""
+    """What comparisons say, and which decides: the clearest that fails, or else the least clear."""
     if comparisons[0].varies:
         return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
     p_values = holm([contrast.p for contrast in contrasts])
     outcomes = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
-    verdict, clear = verdicts.all_hold(outcomes), np.where(np.isnan(p_values), 2.0, p_values)
+    verdict, clear = (
+        max(outcomes, key=verdicts.BEST_FIRST),
+        np.where(np.isnan(p_values), 2.0, p_values),
+    )
     failed = np.array(outcomes) == verdicts.NOT_REPRODUCED
     number = int(np.where(failed, clear, 3).argmin() if failed.any() else clear.argmax())
     chosen = contrasts[number]
@@ -106,28 +106,21 @@ def _firsts(comparison: Comparison, results: Any) -> dict[str, Any]:
 
 
 def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
+    measure, unit = comparison.measure, unit_of(comparison.measure)
     for kind in ("above", "below", "equal"):
-        others = getattr(comparison, kind) or []
-        pairs = [(arm, other) for other in others for arm in comparison.of or []]
+        others = getattr(comparison, kind)
+        pairs = [(arm, other) for other in others for arm in comparison.of]
         for arm, other in pairs or combinations(others, 2):
-            yield _contrast(comparison, results, arm, other, kind)
-
-
-def _contrast(comparison: Comparison, results: Any, arm: Any, other: Any, kind: str) -> "Contrast":
-    measure = comparison.measure
-    one = measured(results, arm, measure)
-    two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
-    one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
-    if one.empty:
-        raise ValueError(f"{measure}: no seed has both {described(arm)} and {described(other)}")
-    unit = unit_of(measure)
-    usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
-    margin = comparison.margin or usual
-    if kind == "equal" and not margin:
-        raise ValueError(f"{measure}: equality needs a margin")
-    arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
-    label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
-    return Contrast(measure, label, kind, differences, margin, comparison.by)
+            one = measured(results, arm, measure)
+            two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
+            one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
+            arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
+            if one.empty:
+                raise ValueError(f"{measure}, {arms}: no seed has both")
+            usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
+            label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
+            margin = comparison.margin or usual
+            yield Contrast(measure, label, kind, differences, margin, comparison.by)
 
 
 @dataclass(frozen=True)
@@ -159,33 +152,25 @@ class Contrast:
     @property
     def seeds_needed(self) -> int | None:
         """About how many seeds would decide it, were spread and mean as they are."""
-        if len(self.differences) < 2:
-            return None
-        mean, sd = float(np.mean(self.differences)) - self.by, np.std(self.differences, ddof=1)
-        aim = abs(self.margin - abs(mean)) if self.kind == "equal" else abs(mean)
-        return seeds_needed(sd, aim, of_new_run=False) if aim else None
+        values = pd.Series(self.differences - self.by)
+        mean, sd = abs(values.mean()), values.std(skipna=False)
+        aim = abs(self.margin - mean) if self.kind == "equal" else mean
+        return seeds_needed(sd, aim, of_new_run=False)
 
     @property
     def effect(self) -> str:
-        """Mean difference and its 95 % interval, as a reader sees it."""
+        """Mean difference and its 95 % interval as text."""
         if undefined := np.count_nonzero(~np.isfinite(self.differences)):
             return f"undefined in {undefined} of {len(self.differences)} seeds"
         unit, n = unit_of(self.measure), len(self.differences)
         mean, low, high = interval(self.differences * unit.scale)
+        size = abs(mean) if abs(mean) >= 1e-6 else 1.0
+        three = int(np.clip(2 - np.floor(np.log10(size)), 0, 6))  # decimals for so many digits
         if n > 1 and np.ptp(self.differences) == 0:
-            return f"{_signed(mean, _digits(mean)) if mean else 0}{unit.name} with every seed"
-        digits = unit.digits or _digits(mean)
+            text = (f"{mean:+.{three}f}" if mean else "0") + f"{unit.name} with every seed"
+            return text.replace("-", "−")
+        digits = unit.digits or three
         while n > 1 and digits < 6 and len({0.0, round(low, digits), round(high, digits)}) < 3:
             digits += 1
-        mean, low, high = (_signed(value, digits) for value in (mean, low, high))
-        return f"{mean}{unit.name}" + (f" ({low} to {high})" if n > 1 else "")
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _digits(value: float) -> int:
-    """Decimals that show about three significant digits, and no more than six."""
-    size = abs(value) if abs(value) >= 1e-6 else 1.0
-    return int(np.clip(2 - np.floor(np.log10(size)), 0, 6))
+        span = f" ({low:+.{digits}f} to {high:+.{digits}f})" if n > 1 else ""
+        return f"{mean:+.{digits}f}{unit.name}{span}".replace("-", "−")

@@ -32,15 +32,8 @@ SHOWN = ["id", "condition", "quantity", "published", "measured", "n", "SD", "dis
 
 
 def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
-    """Published numbers beside ours, a row each; ``numbers.select`` tells what a pattern may be.
-
-    ``runs``: a row per recipe × seed with the recipe's fields, ``recipe`` (a hash), ``seed``,
-    ``train_images`` and metrics (accuracies as fractions). Facts are left out: see :func:`facts`.
-
-    A number's row is that of the reading that answers it (columns as in :func:`readings`), with
-    the verdict that follows from all. ValueError: no such runs, a missing column, or runs that no
-    open field tells apart.
-    """
+    """Published numbers beside ours, a row each: that of the reading that answers it (columns and
+    errors as in :func:`readings`), with the verdict that follows from all."""
     found = readings(runs, *patterns)
     frame = pd.DataFrame([_answer(lines) for _, lines in found.groupby("id", sort=False)])
     frame.attrs |= {"rows": "numbers", "shown": [*SHOWN, "readings"]}
@@ -50,32 +43,31 @@ def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
 def _answer(lines: pd.DataFrame) -> dict[str, Any]:
     """A number's row, of all its readings; one that is said of several members needs all of them.
     Where all readings fail, the nearest stands in the row."""
-    by_reading = lines.groupby("assumed", sort=False)
-    worst = [part.loc[part["verdict"].map(verdicts.BEST_FIRST).idxmax()] for _, part in by_reading]
-    is_open = worst[0]["assumed"] != NOTHING
-    place, verdict = verdicts.any_holds([line["verdict"] for line in worst], is_open)
-    chosen, p = worst[place], worst[place]["p"]
+    rank = lines["verdict"].map(verdicts.BEST_FIRST)
+    worst = lines.loc[rank.groupby(lines["assumed"], sort=False).idxmax()]
+    is_open = worst["assumed"].iloc[0] != NOTHING
+    place, verdict = verdicts.any_holds(list(worst["verdict"]), is_open)
+    chosen, p = worst.iloc[place], worst["p"].iloc[place]
     if verdict in {verdicts.NOT_REPRODUCED, verdicts.NO_READING}:
-        refuted = [line for line in worst if line["verdict"] == verdicts.NOT_REPRODUCED]
-        near = [line for line in refuted if not np.isnan(line["away"])]
-        chosen = min(near, key=lambda line: abs(line["away"]), default=chosen)
-        p = np.nanmax([line["p"] for line in worst])
+        away = worst["away"].abs().where(worst["verdict"] == verdicts.NOT_REPRODUCED)
+        chosen, p = worst.loc[away.idxmin()] if away.any() else chosen, worst["p"].max()
     return chosen.to_dict() | {"verdict": verdict, "p": p, "readings": len(worst)}
 
 
 def readings(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
-    """Every reading of published numbers, a row each: ``measured``, the mean ± half the 95 %
-    confidence interval (of a learning rate: geometric mean and factor); ``SD`` over ``n`` seeds;
-    ``distance``, (published − mean) / (SD · √(1 + 1/n)) to the nearest value that would be printed
-    so; the reading's own ``verdict``; ``assumed``, what the source does not say.
+    """Every reading of the published numbers that ``patterns`` select, but for facts, a row each.
 
-    Further columns hold what tables leave out: ``p`` of the distance, ``new_run``, the 95 %
-    prediction interval, ``equivalent`` (mean within the tolerance of the published value, TOST) and
-    ``as_extreme``, the share of seeds at least as far from our mean as the published value.
+    ``runs``: a row per recipe × seed with the recipe's fields, ``seed``, ``train_images`` and
+    metrics (accuracies as fractions). ValueError: no such runs, or several that no open field tells
+    apart.
+
+    ``measured``: mean ± half the 95 % confidence interval (of a learning rate: geometric mean and
+    factor). ``SD`` over ``n`` seeds. ``distance``: (published − mean) / (SD · √(1 + 1/n)) to the
+    nearest value that would be printed so, and its ``p``. ``assumed``: what the source does not
+    say. ``new_run``: the 95 % prediction interval. ``equivalent``: mean within the tolerance of the
+    published value (TOST). ``as_extreme``: share of seeds at least as far from our mean as it.
     """
     rows = [row for row in numbers_of(patterns) if not row.fact]
-    if not rows:
-        raise ValueError(f"{patterns}: only facts")
     frame = pd.DataFrame([line for row in rows for line in _readings(row, runs)])
     frame.attrs |= {"rows": "readings", "shown": SHOWN}
     return frame
@@ -85,28 +77,19 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The readings of a number, in the runs' order: one for each metric and each choice of what is
     open; of a number that is said of several members, one for each of these too."""
     apart = [*row.open, *filter(None, [row.each])]
-    needed = {*row.where, *row.protocol, *apart, *row.metric, "train_images", "recipe", "seed",
-              row.ends, row.least_sd}  # fmt: skip
-    if missing := needed - {"train_size", None} - set(runs):
-        raise ValueError(f"{row.id}: the runs have no column {', '.join(sorted(missing))}")
     chosen = select(runs, row.where)
-    if chosen.empty:
-        raise ValueError(f"{row.id}: no runs where {row.where}")
     choices = [tuple(map(plain, values)) for _, *values in chosen[apart].itertuples()]
     parts = [chosen[[one == other for other in choices]] for one in dict.fromkeys(choices)]
     for number, (metric, part) in enumerate(product(row.metric, parts)):
         if part["seed"].duplicated().any():
-            recipes = part["recipe"].nunique()
-            raise ValueError(f"{row.id}: ambiguous, {len(part)} runs of {recipes} recipes")
+            raise ValueError(f"{row.id}: ambiguous, several runs of one seed")
         line = {"id": row.id, "report": row.report, "condition": row.condition}
         line |= {"quantity": row.quantity, "published": row.printed, **_judged(row, part, metric)}
-        deviation = deviations(row.protocol, part)
-        yield line | {
-            "verdict": verdicts.NOT_RUN if deviation else line["verdict"],
-            "assumed": _assumed(row, part, metric, is_first=number == 0),
-            "protocol": deviation or "as published",
-            "member": plain(part[row.each].iloc[0]) if row.each else "",
-        }
+        if deviation := deviations(row.protocol, part):
+            line["verdict"] = verdicts.NOT_RUN
+        line["assumed"] = _assumed(row, part, metric, is_first=number == 0)
+        line["protocol"] = deviation or "as published"
+        yield line | {"member": plain(part[row.each].iloc[0]) if row.each else ""}
 
 
 def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -119,8 +102,7 @@ def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
     ends = part[row.ends].to_numpy(float) if row.ends else np.full(n, np.inf)
     if not np.isfinite(sample).all() or (sample >= ends).any():
         return _judged_by_rank(row, sample, ends)
-    mean, _, top = statistics.interval(sample)
-    sd = float(np.std(sample, ddof=1)) if n > 1 else np.nan
+    (mean, _, top), sd = statistics.interval(sample), pd.Series(sample).std()
     sd = max(sd, part[row.least_sd].iloc[0]) if row.least_sd else sd
     measured = f"{mean:.{digits}f}" + (f" ± {top - mean:.{digits}f}" if n > 1 else "")
     if row.unit in {"epochs", "count"}:
@@ -129,8 +111,8 @@ def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
         sd = np.hypot(sd, tolerance / np.sqrt(12))
         measured = f"{10**mean:.{digits}f} ×÷ {10 ** (top - mean):.1f}"
     away, p = statistics.distance_of_new_run(published, mean, sd, n)
-    half = statistics.half_width_of_new_run(sd, n)
-    needed = statistics.seeds_needed(sd, tolerance) if n > 1 else None
+    half = statistics.half_width(sd, n)
+    needed = statistics.seeds_needed(sd, tolerance)
     center = np.clip(mean, *published)
     surely = published[0] <= mean - half and mean + half <= published[1]
     verdict = verdicts.decided(p >= 0.05 and (surely or half <= tolerance), p < 0.05)
@@ -182,20 +164,15 @@ def _assumed(row: Published, part: pd.DataFrame, metric: str, is_first: bool) ->
 
 
 def facts(measured: Mapping[str, float | Sequence[float]]) -> pd.DataFrame:
-    """Numbers that need no statistics, such as shapes and parameter counts, beside ours.
-
-    ``measured``: id of a fact -> our number or numbers. verdict: "reproduced" if all of them are
-    the published ones to half a printed unit. ValueError: an id that is unknown or not a fact's.
-    """
+    """Numbers that need no statistics, such as shapes and parameter counts, beside ours: id of a
+    fact -> our number or numbers. Reproduced are those that agree to half a printed unit."""
     lines = []
     for row, value in zip(numbers_of(list(measured)), measured.values(), strict=True):
-        if row.id not in measured or not row.fact:
-            raise ValueError(f"{row.id} is not the id of a fact: table() takes measured numbers")
         theirs, ours = np.atleast_1d(row.value), np.atleast_1d(value)
         close = theirs.shape == ours.shape and all(abs(theirs - ours) <= row.rounding / 2)
         line = dict(id=row.id, report=row.report, condition=row.condition, published=row.printed)
         line["ours"] = ", ".join(f"{number:.10g}" for number in ours)
-        lines.append(line | {"verdict": verdicts.REPRODUCED if close else verdicts.NOT_REPRODUCED})
+        lines.append(line | {"verdict": verdicts.decided(close, not close)})
     frame = pd.DataFrame(lines)
     frame.attrs |= {"rows": "facts", "shown": ["id", "condition", "published", "ours", "verdict"]}
     return frame

@@ -4,7 +4,7 @@ a column of runs and a call one of :data:`OF_CURVES`, such as ``at(val_loss, 10)
 explains them. ``results`` is anything with the two frames, ``runs`` and ``curves``.
 """
 
-from collections import defaultdict
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,25 +18,13 @@ import yaml
 @dataclass(frozen=True)
 class Unit:
     """What a measure's differences are counted in, and how small a one makes none: fields as in
-    units.yaml. A sum has its first term's unit, a product or quotient none."""
+    units.yaml."""
 
     name: str = ""
     scale: int = 1
     digits: int | None = None
     margin: float | None = None
     share: float | None = None
-
-    def __add__(self, _: Any) -> "Unit":
-        return self
-
-    def __mul__(self, _: Any) -> "Unit":
-        return Unit(share=self.share)
-
-    def __neg__(self) -> "Unit":
-        return self
-
-    __radd__ = __sub__ = __rsub__ = __add__
-    __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __mul__
 
 
 UNITS = {
@@ -46,14 +34,27 @@ UNITS = {
 }
 
 
+def unit_of(measure: str) -> Unit:
+    """The unit of a measure's differences: its first column's, but none if it multiplies, divides
+    or counts."""
+    function, *columns = re.findall(r"[^\W\d]\w*", measure)
+    unit = UNITS.get(columns[0] if function in OF_CURVES else function, Unit())
+    if function in {"lowest_at", "highest_at", "epochs_to"}:
+        unit = Unit(" epochs")
+    if function == "fluctuation":
+        unit = replace(unit, margin=None, share=None)
+    if function in {"ratio", "directness", "increases"} or {*measure} & {*"*/"}:
+        unit = Unit(share=unit.share)
+    return unit
+
+
 def _last(curve: pd.DataFrame) -> pd.Series:
     return curve.ffill(axis=1).iloc[:, -1]
 
 
-def _late_change(run: pd.Series, epochs: int) -> float:
-    """The change over a run's last epochs, or over all where it has fewer."""
-    values = run.dropna().to_numpy()[-1 - epochs :]
-    return values[-1] - values[0]
+def _late_change(curve: pd.DataFrame, epochs: int) -> pd.Series:
+    """The change over each seed's last epochs, or over all where it has fewer."""
+    return _last(curve) - curve.apply(lambda run: run.dropna().iloc[-1 - epochs :].iloc[0], axis=1)
 
 
 def _epochs_to(curve: pd.DataFrame, level: float) -> pd.Series:
@@ -73,28 +74,13 @@ OF_CURVES = {
     "lowest": lambda curve: curve.min(axis=1),
     "lowest_at": lambda curve: curve.idxmin(axis=1),
     "highest_at": lambda curve: curve.idxmax(axis=1),
-    "late_change": lambda curve, epochs: curve.apply(_late_change, axis=1, epochs=epochs),
+    "late_change": _late_change,
     "directness": lambda curve: (
         (curve[1] - _last(curve)).abs() / curve.diff(axis=1).abs().sum(axis=1)
     ),
     "increases": lambda curve: curve.diff(axis=1).gt(0).sum(axis=1),
     "epochs_to": _epochs_to,
 }
-UNITS_OF_CURVES = {
-    **dict.fromkeys(OF_CURVES, lambda unit, *_: unit),
-    **dict.fromkeys(["ratio", "directness", "increases"], lambda unit: unit * 1),
-    **dict.fromkeys(["lowest_at", "highest_at", "epochs_to"], lambda *_: Unit(" epochs")),
-    "fluctuation": lambda unit, *_: replace(unit, margin=None, share=None),
-}
-
-
-def unit_of(measure: str) -> Unit:
-    """The unit of a measure's differences, by those of its columns."""
-    return _evaluate(measure, defaultdict(Unit, UNITS | UNITS_OF_CURVES))
-
-
-def _evaluate(measure: str, names: dict[str, Any]) -> Any:
-    return eval(measure, {"__builtins__": {}}, names)
 
 
 def plain(value: Any) -> Any:
@@ -102,38 +88,32 @@ def plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | np.ndarray) else value
 
 
-def select(frame: pd.DataFrame, arm: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows whose fields have the arm's values."""
-    keep = np.ones(len(frame), dtype=bool)
+def select(runs: pd.DataFrame, arm: Mapping[str, Any]) -> pd.DataFrame:
+    """The runs whose fields have the arm's values. ValueError if there are none."""
+    keep = np.ones(len(runs), dtype=bool)
     for field, value in arm.items():
-        keep &= np.array([plain(ours) == plain(value) for ours in frame[field]], dtype=bool)
-    return frame[keep]
+        keep &= np.array([plain(ours) == plain(value) for ours in runs[field]], dtype=bool)
+    if not keep.any():
+        raise ValueError(f"no runs where {arm}")
+    return runs[keep]
 
 
 def measured(results: Any, arm: Mapping[str, Any], measure: str) -> pd.Series:
     """The measure of one arm's runs: seed -> value. ``arm``: fields of runs with the values that
     pick one condition. ValueError: they pick none or several, or there is no such measure."""
-    if missing := set(arm) - set(results.runs):
-        raise ValueError(f"{arm}: the runs have no column {', '.join(sorted(missing))}")
     runs = select(results.runs, arm)
-    if runs.empty:
-        raise ValueError(f"{arm}: no such runs")
     if runs["seed"].duplicated().any():
-        recipes = runs["recipe"].nunique()
-        raise ValueError(f"{arm}: ambiguous, {len(runs)} runs of {recipes} recipes")
+        raise ValueError(f"{arm}: ambiguous, several runs of one seed")
 
     def of_curve(function: Callable) -> Callable:
         return lambda column, *rest: function(_curve(runs, results.curves, column.name), *rest)
 
-    names = dict(runs.set_index("seed").items())
+    curves = set(results.curves.get("metric", ()))
+    names = {metric: pd.Series(name=metric, dtype=float) for metric in curves}
+    names |= dict(runs.set_index("seed").items())
     names |= {name: of_curve(function) for name, function in OF_CURVES.items()}
     try:
-        for name in set(compile(measure, "a measure", "eval").co_names) - set(names):
-            if name not in set(results.curves.get("metric", ())):
-                known = f"no column of runs, no curve and none of {', '.join(OF_CURVES)}"
-                raise ValueError(f"{name} is {known}")
-            names[name] = pd.Series(name=name, dtype=float)  # a curve alone
-        return _evaluate(measure, names).astype(float)
+        return eval(measure, {"__builtins__": {}}, names).astype(float)
     except Exception as error:
         raise ValueError(f"no measure {measure!r} of {arm}: {error}") from None
 
@@ -142,6 +122,4 @@ def _curve(runs: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.DataFram
     """A metric's curve of one condition's runs, seeds × epochs."""
     one = {"recipe": runs["recipe"].iloc[0], "name": runs["name"].iloc[0], "metric": metric}
     rows = curves[np.all([curves[field] == value for field, value in one.items()], axis=0)]
-    if rows.empty:
-        raise ValueError(f"there is no curve of {metric}")
     return rows.pivot_table(index="seed", columns="epoch", values="value", dropna=False)

@@ -1,55 +1,52 @@
-"""The numbers that the five sources printed, as data: ``numbers.yaml`` has a row for each."""
+"""The numbers that the five sources printed: ``numbers.yaml`` has a row for each."""
 
 import difflib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
-from .measures import plain
-
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(plain)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Settings = dict[str, Annotated[str | int | float | tuple[int, ...], BeforeValidator(plain)]]
-Row = TypeVar("Row", bound=BaseModel)
+Settings = dict[str, str | int | float | tuple[int, ...]]
 
 
-class Strict(BaseModel):
-    """A row of a YAML file: no other fields, and nothing that is not what it should be."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+def listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
 
 
-class Published(Strict):
+class Row(BaseModel, frozen=True, extra="forbid"):
+    """A row of a YAML file."""
+
+    id: str
+
+
+class Published(Row):
     """One printed number: where it stands, how exactly it is printed, and which runs answer it.
     The head of numbers.yaml explains the fields."""
 
-    id: Text
     report: Literal["K", "P", "D", "M", "I"]
-    section: Text
-    quantity: Text
-    condition: Text
-    value: Annotated[Number | tuple[Number, ...], BeforeValidator(plain)]  # several: facts only
-    rounding: Annotated[Number, Field(gt=0)]  # one unit of the last printed digit
+    section: str
+    quantity: str
+    condition: str
+    value: float | tuple[float, ...]  # several: facts only
+    rounding: float  # one unit of the last printed digit
     about: Literal["about", "nearly"] | None = None
     bound: Literal["lower", "upper"] | None = None
     unit: Literal["fraction", "percent", "loss", "epochs", "points", "rate", "count"]
-    metric: Annotated[Texts, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    metric: Annotated[tuple[str, ...], BeforeValidator(listed)]
     where: Settings
-    each: Text | None = None
+    each: str | None = None
     protocol: Settings
-    open: Texts = ()
-    fitted: Texts = ()
-    ends: Text | None = None
-    least_sd: Text | None = None
-    than: Text | None = None
-    same_as: Text | None = None
-    notebook: Annotated[str, Field(pattern=r"^\d\d_[a-z_]+$")]
+    open: tuple[str, ...] = ()
+    fitted: tuple[str, ...] = ()
+    ends: str | None = None
+    least_sd: str | None = None
+    than: str | None = None
+    same_as: str | None = None
+    notebook: str
     note: str = ""
 
     @property
@@ -75,22 +72,10 @@ class Published(Strict):
         return low, np.inf if self.bound == "lower" else self.value + half
 
 
-def read(path: Path, kind: type[Row]) -> dict[str, Row]:
-    """Read a YAML list of rows: id -> row, in file order. A bad row is a one-line ValueError."""
-    rows: dict[str, Row] = {}
-    for number, fields in enumerate(yaml.safe_load(path.read_text("utf-8")), start=1):
-        place = f"{path.name}, row {number}"
-        try:
-            row = kind.model_validate(fields)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            name = (*problem["loc"], "row")[0]
-            value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
-            raise ValueError(f"{place}: {name}{value}: {problem['msg']}") from None
-        if row.id in rows:
-            raise ValueError(f"{place}: the id {row.id} stands in the file twice")
-        rows[row.id] = row
-    return rows
+def read(path: Path, kind: type[Row]) -> dict[str, Any]:
+    """Read a YAML list of rows: id -> row, in file order."""
+    rows = TypeAdapter(list[kind]).validate_python(yaml.safe_load(path.read_text("utf-8")))
+    return {row.id: row for row in rows}
 
 
 @functools.cache
@@ -103,7 +88,7 @@ def select(pattern: str | Sequence[str]) -> list[Published]:
     """The row with this id, or else all rows whose id goes on after it with "-" or ".".
 
     "K-T3.1" gives K-T3.1-0.0219 but never K-T3.10. A list or tuple gives each pattern's rows in
-    turn, no row twice. ValueError, with the nearest names, when a pattern fits nothing.
+    turn, no row twice. ValueError, with the nearest ids, when a pattern fits nothing.
     """
     if not isinstance(pattern, str):
         return list({row.id: row for part in pattern for row in select(part)}.values())
@@ -112,7 +97,6 @@ def select(pattern: str | Sequence[str]) -> list[Published]:
         return [rows[pattern]]
     found = [row for name, row in rows.items() if name.startswith((f"{pattern}-", f"{pattern}."))]
     if not found:
-        names = {*rows, *(name[:i] for name in rows for i, c in enumerate(name) if c in "-.")}
-        close = ", ".join(difflib.get_close_matches(pattern, sorted(names))) or "none"
+        close = ", ".join(difflib.get_close_matches(pattern, rows)) or "none"
         raise ValueError(f"no published number {pattern!r}; close: {close}")
     return found

@@ -8,32 +8,26 @@ from scipy import stats
 MOST_SEEDS = 1_000  # more are not asked for
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of n independent values and its confidence interval, in their unit: (mean, low, high).
+def half_width(sd: float, n: int | np.ndarray, of_new_run: bool = True) -> float | np.ndarray:
+    """Half the 95 % prediction interval of one further value, t·s·√(1 + 1/n) with n − 1 degrees of
+    freedom (Hahn & Meeker, Statistical Intervals); or else that of the confidence interval of the
+    mean, t·s/√n. nan for one value."""
+    return stats.t.ppf(0.975, n - 1) * sd * np.sqrt(of_new_run + 1 / n)
 
-    Student's mean ± t·s/√n with n − 1 degrees of freedom. One value: nan bounds; none: ValueError.
-    """
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of the values and its 95 % confidence interval: (mean, low, high); nan for one value."""
     sample = np.asarray(values, dtype=float)
-    if not sample.size:
-        raise ValueError("no values: an interval needs at least one")
-    if sample.size == 1:
-        return sample.item(), np.nan, np.nan
-    t = stats.t.ppf((1 + level) / 2, sample.size - 1)
-    mean, half = sample.mean(), t * sample.std(ddof=1) / np.sqrt(sample.size)
+    sd = sample.std(ddof=1) if sample.size > 1 else np.nan
+    mean, half = sample.mean(), half_width(sd, sample.size, of_new_run=False)
     return float(mean), float(mean - half), float(mean + half)
-
-
-def half_width_of_new_run(sd: float, n: int, level: float = 0.95) -> float:
-    """Half the prediction interval of one further value, t·s·√(1 + 1/n), with n − 1 degrees of
-    freedom (Hahn & Meeker, Statistical Intervals). nan for one value."""
-    return float(stats.t.ppf((1 + level) / 2, n - 1) * sd * np.sqrt(1 + 1 / n)) if n > 1 else np.nan
 
 
 def seeds_needed(sd: float, reach: float, of_new_run: bool = True) -> int | None:
     """The fewest seeds of standard deviation ``sd`` at which the 95 % interval, of a new run or of
-    the mean, reaches no farther than ``reach`` to either side; None where no number does."""
+    the mean, reaches less than ``reach`` to either side; None where no number does."""
     n = np.arange(2 if of_new_run else 3, MOST_SEEDS + 1)
-    enough = n[stats.t.ppf(0.975, n - 1) * sd * np.sqrt(of_new_run + 1 / n) <= reach]
+    enough = n[half_width(sd, n, of_new_run) < reach]
     return int(enough[0]) if enough.size else None
 
 
@@ -46,19 +40,19 @@ def distance_of_new_run(
     gap = max(value[0] - mean, 0.0) + min(value[1] - mean, 0.0)
     with np.errstate(divide="ignore"):  # values that are all alike: infinitely far
         away = float(gap and np.divide(gap, sd * np.sqrt(1 + 1 / n)))
-    return away, float(2 * stats.t.sf(abs(away), n - 1)) if n > 1 else np.nan
+    return away, float(2 * stats.t.sf(abs(away), n - 1))
 
 
 def conformal_p(value: tuple[float, float], values: Sequence[float]) -> float:
     """Two-sided p of a further value, in the range (low, high), by ranks alone: no shape of the
     distribution is assumed, and ``values`` may be infinite. At least 2 / (n + 1)."""
-    sample, n = np.asarray(values, dtype=float), len(values)
+    sample = np.asarray(values, dtype=float)
     below, above = np.sum(sample <= value[1]), np.sum(sample >= value[0])
-    return float(min(1.0, 2 * (1 + min(below, above)) / (n + 1)))
+    return float(min(1.0, 2 * (1 + min(below, above)) / (sample.size + 1)))
 
 
 def p_value(values: Sequence[float], center: float = 0.0, margin: float | None = None) -> float:
-    """Two-sided p of the n values' mean being ``center``. With a margin: twice the p of the two
+    """Two-sided p of the values' mean being ``center``. With a margin: twice the p of the two
     one-sided tests that the mean lies within center ± margin (TOST), which is below 0.05 where the
     95 % confidence interval lies within. nan for one value, or where one is not finite."""
     sample = np.asarray(values, dtype=float) - center

@@ -8,7 +8,6 @@ import pandas as pd
 
 Rule = tuple[str, str] | int
 """A metric and what it has to improve on, "best" so far or the epoch "before"; or a length."""
-OF_NETWORK = ["recipe", "train_images", "parameters"]
 
 
 def where_it_stops(
@@ -38,23 +37,20 @@ def where_it_stops(
 def stopped_by(
     results: Any, rules: Mapping[str, Rule], patience: int, min_delta: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What runs would have been, had each rule stopped them: frames of runs as they stood at that
-    epoch, with the columns ``stopping``, ``stop_epoch`` and ``best_epoch``, and of their curves up
-    to it. Names become "<name>, <rule>".
-
-    For runs whose test set serves as validation set, so that its scores are known at every epoch.
-    """
+    """What runs whose test set serves as validation set would have been, had each rule stopped
+    them: runs as they stood at that epoch, with the columns ``stopping``, ``stop_epoch`` and
+    ``best_epoch``, and their curves up to it. Names become "<name>, <rule>"."""
     rows, curves = [], []
     runs = results.runs.set_index(["name", "seed"], drop=False)
     for key, part in results.curves.groupby(["name", "seed"], sort=False):
-        run = runs.loc[[key]].iloc[0]
-        settings = {field: run[field] for field in run.index if field in [*part, *OF_NETWORK]}
+        kept = [*part, "recipe", "train_images", "parameters"]  # settings and the network
+        run = runs.loc[[key], runs.columns.intersection(kept)].iloc[0].to_dict()
         curve = part.pivot(index="epoch", columns="metric", values="value").drop(columns="seconds")
         for stopping, rule in rules.items():
             stop, best = where_it_stops(curve, rule, patience, min_delta)
             told = {"name": f"{key[0]}, {stopping}", "stopping": stopping}
-            end = curve.loc[stop].to_dict()
-            test = {"test_accuracy": end["val_accuracy"], "test_loss": end["val_loss"]}
-            rows.append(settings | end | {"stop_epoch": stop, "best_epoch": best} | told | test)
+            end = curve.loc[stop].to_dict() | {"stop_epoch": stop, "best_epoch": best}
+            end |= {f"test_{quantity}": end[f"val_{quantity}"] for quantity in ("accuracy", "loss")}
+            rows.append(run | end | told)
             curves.append(part[part["epoch"] <= stop].assign(**told))
     return pd.DataFrame(rows), pd.concat(curves)

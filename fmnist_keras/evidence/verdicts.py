@@ -12,19 +12,12 @@ NOT_RUN = "not run at full protocol"  # shortened runs decide nothing
 WORDS = (
     REPRODUCED, OTHER_READING, SAYS_LITTLE, UNDECIDED, NO_READING, NOT_REPRODUCED, NOT_RUN,
 )  # fmt: skip
-SQUARES = dict(zip(WORDS, "🟦🟪⬜🟨🟧🟥⬛", strict=True))
-"""A colored square for each word, for bars in text."""
-
+SQUARES = dict(zip(WORDS, "🟦🟪⬜🟨🟧🟥⬛", strict=True))  # for bars in text
 BEST_FIRST = (REPRODUCED, SAYS_LITTLE, UNDECIDED, NOT_REPRODUCED, NOT_RUN).index
 
 
 def decided(holds: bool, fails: bool) -> str:
     return REPRODUCED if holds else NOT_REPRODUCED if fails else UNDECIDED
-
-
-def all_hold(verdicts: Sequence[str]) -> str:
-    """The verdict of one reading that needs all of its parts: that of the worst."""
-    return max(verdicts, key=BEST_FIRST)
 
 
 def any_holds(verdicts: Sequence[str], is_open: bool) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from .style import LABELS, PANEL, SPREAD, explain, told_apart
+from .style import PANEL, SPREAD, explain, label, told_apart
 
 FEW = 6  # settings whose labels fit below an axis
 
@@ -22,9 +22,9 @@ def against(
     colors = {name: lines[name] for name in ("hue", "hue_order", "palette") if name in lines}
     sns.scatterplot(runs, x=x, y=y, **colors, s=14, alpha=0.5, ax=axis, legend=False)
     explain(figure, runs, "dots: {seeds}; line: their mean; band: lowest to highest")
-    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    axis.set(ylabel=label(y), xlabel=label(x))
     if color:
-        axis.get_legend().set_title(LABELS.get(color, color))
+        axis.get_legend().set_title(label(color))
     if log:
         axis.set_xscale("log")
         settings = sorted(runs[x].unique())
@@ -36,28 +36,15 @@ def against(
 
 def compare(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
     """A metric of the runs by condition: every seed a dot, their mean a bar mark."""
-    values = runs[x].nunique()
-    figure, axis = plt.subplots(figsize=(np.clip(1.1 * values + 1, 7, 11), PANEL[1] * 1.3))
+    width = np.clip(1.1 * runs[x].nunique() + 1, 7, 11)
+    figure, axis = plt.subplots(figsize=(width, PANEL[1] * 1.3))
     explain(figure, runs, "dots: {seeds}; bar: their mean")
-    style = {"dodge": 0.4} if color else {}
-    order = list(dict.fromkeys(runs[x]))
-    sns.stripplot(
-        runs,
-        x=x,
-        y=y,
-        hue=color,
-        order=order,
-        dodge=bool(color),
-        alpha=0.6,
-        ax=axis,
-        legend=False,
-        jitter=False,  # random jitter would make each rendering another picture
-    )
-    sns.pointplot(
-        runs, x=x, y=y, hue=color, order=order, errorbar=None, linestyle="none", marker="_",
-        markersize=18, ax=axis, **style,
-    )  # fmt: skip
-    axis.set(ylabel=LABELS.get(y, y), xlabel=LABELS.get(x, x))
+    data = dict(data=runs, x=x, y=y, hue=color, order=list(dict.fromkeys(runs[x])), ax=axis)
+    # Random jitter would make each rendering another picture.
+    sns.stripplot(**data, dodge=bool(color), jitter=False, alpha=0.6, legend=False)
+    bars = dict(errorbar=None, linestyle="none", marker="_", markersize=18)
+    sns.pointplot(**data, **bars, dodge=0.4 if color else False)
+    axis.set(ylabel=label(y), xlabel=label(x))
     return axis
 
 
@@ -67,19 +54,19 @@ def images(
     """A gallery of gray pictures (n, 28, 28), ``columns`` in a row, a short title above each.
     ``signed``: red above and blue below a white zero."""
     rows = -(-len(pictures) // columns)
-    width, height = (1.05, 1.05) if titles is None else (1.25, 1.45)
+    width, height = (1.25, 1.45) if titles else (1.05, 1.05)
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * width, rows * height),
         layout="none",  # a constrained one takes seconds over so many axes
-        gridspec_kw={"left": 0, "right": 1, "hspace": 0.05 if titles is None else 0.4},
+        gridspec_kw={"left": 0, "right": 1, "hspace": 0.4 if titles else 0.05},
     )  # fmt: skip
     low, high = np.min(pictures), np.max(pictures)
     if signed:
         low, high = -np.abs(pictures).max(), np.abs(pictures).max()
     for axis in axes.flat:
         axis.set_axis_off()
-    for number, picture in enumerate(pictures):
-        axes.flat[number].imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
-        if titles is not None:
-            axes.flat[number].set_title(titles[number], fontsize=7, pad=2)
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        axis.imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
+    for axis, title in zip(axes.flat, titles or [], strict=False):
+        axis.set_title(title, fontsize=7, pad=2)
     return figure

@@ -10,20 +10,20 @@ from ..evidence.verdicts import WORDS
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
 LABELS = {
-    "loss": "loss",
-    "accuracy": "accuracy",
     "val_accuracy": "validation accuracy",
     "val_loss": "validation loss",
-    "test_accuracy": "test accuracy",
-    "test_loss": "test loss",
     "train_accuracy": "training accuracy (evaluated)",
     "train_loss": "training loss (evaluated)",
     "running_accuracy": "training accuracy (running)",
     "running_loss": "training loss (running)",
-    "learning_rate": "learning rate",
-    "batch_size": "batch size",
     "batch_norm": "batch normalization",
 }
+
+
+def label(name: str) -> str:
+    """What a column of a frame is called in a figure."""
+    return LABELS.get(name, name.replace("_", " "))
+
 
 sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85)
 plt.rcParams |= {"figure.dpi": 160, "savefig.dpi": 160, "figure.constrained_layout.use": True}
@@ -31,26 +31,17 @@ OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop", "adadelta")
 COLORS = dict(zip(OPTIMIZERS, sns.color_palette(), strict=False))
 DASHES = dict(zip(OPTIMIZERS, ["", (4, 1.5), (1, 1), (3, 1, 1.5, 1), (5, 1, 1, 1)], strict=True))
 """An optimizer has the same color and line style in every figure."""
-VERDICTS = dict(
-    zip(
-        WORDS,
-        zip(
-            ["#0173b2", "#cc78bc", "#949494", "#e0a800", "#d55e00", "#a50f15", "#222222"],
-            "oDsv^XP",
-            strict=True,
-        ),
-        strict=True,
-    )
-)
+MARKERS = ["#0173b2", "#cc78bc", "#949494", "#e0a800", "#d55e00", "#a50f15", "#222222"], "oDsv^XP"
+VERDICTS = dict(zip(WORDS, zip(*MARKERS, strict=True), strict=True))
 """A verdict has the same color and marker in every figure."""
 
 
-def panels(number: int, width: float = 1.0) -> tuple[Figure, list[plt.Axes]]:
+def panels(number: int, **options: str) -> tuple[Figure, list[plt.Axes]]:
     """That many panels, at most two side by side."""
     columns = min(2, number)
     rows = -(-number // columns)
-    size = (PANEL[0] * columns * width, PANEL[1] * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    size = (PANEL[0] * columns, PANEL[1] * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
     for axis in axes.flat[number:]:
         axis.set_axis_off()
     return figure, list(axes.flat[:number])
@@ -64,7 +55,7 @@ def told_apart(frame: pd.DataFrame, color: str | None) -> dict:
     order = list(dict.fromkeys(names))
     lines = {"hue": names, "style": names, "hue_order": order, "style_order": order}
     if set(names) <= {*OPTIMIZERS}:
-        lines |= {"palette": {n: COLORS[n] for n in order}, "dashes": {n: DASHES[n] for n in order}}
+        lines |= {"palette": COLORS, "dashes": DASHES}
     return lines
 
 
@@ -73,19 +64,19 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
     seeds = "seeds"
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
-        few, many = counts.min(), counts.max()
-        seeds = f"{few} to {many} seeds" if few != many else f"{many} seed{'s' * (many > 1)}"
+        numbers = " to ".join(map(str, sorted({counts.min(), counts.max()})))
+        seeds = "1 seed" if numbers == "1" else f"{numbers} seeds"
     figure.suptitle(marks.format(seeds=seeds), fontsize="x-small", color="0.4")
 
 
-def legend_below(figure: Figure, axis: plt.Axes, title: str = "") -> None:
-    """Move the legend of one panel to below the figure, which grows by as much."""
-    handles, labels = axis.get_legend_handles_labels()
-    axis.get_legend().remove()
+def legend_below(figure: Figure, axes: list[plt.Axes], title: str = "") -> None:
+    """One legend below the figure, which grows by as much, instead of one in each panel."""
+    handles, labels = axes[-1].get_legend_handles_labels()
+    for axis in axes:
+        axis.get_legend().remove()
     inches = 0.7 + 0.085 * max(map(len, labels))  # of a line and its label
-    rows = -(-len(labels) // max(1, int(figure.get_figwidth() / inches)))
-    columns = -(-len(labels) // rows)
-    figure.set_figheight(figure.get_figheight() + 0.2 * rows)
+    columns = min(len(labels), max(1, int(figure.get_figwidth() / inches)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(labels) // columns))
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, fontsize="small", title=title
     )
