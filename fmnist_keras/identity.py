@@ -83,7 +83,7 @@ def _library(value: object) -> list[str] | None:
     place = [module.__name__, ".".join(path)] if path else [module.__name__]
     file = Path(getattr(module, "__file__", None) or "")
     top, _, inner = module.__name__.partition(".")
-    if top == "fmnist_keras":
+    if top in ("fmnist_keras", "__main__"):
         return [top, *place] if inner.partition(".")[0] in OURS else None
     if {"site-packages", "dist-packages"} & set(file.parts):
         known = () if top in COVERED else sorted(set(_distributions().get(top, ())))

@@ -212,7 +212,7 @@ def test_a_function_edited_in_its_file_is_refused_until_it_is_loaded(tmp_path):
     path = tmp_path / f"{module.__name__}.py"
     for text in ("def f(): return 2\n", "\ndef f(): return 1\n", "def f(:\n", ""):
         path.write_text(text)
-        with pytest.raises(RecipeError, match="^f: uses f, .*reload it if it was edited"):
+        with pytest.raises(RecipeError, match=r"^f: uses f, .*reload it if it was edited"):
             identity(module.f)
 
 
