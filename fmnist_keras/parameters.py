@@ -52,7 +52,7 @@ def check_namespace(notebook: str, namespace: Mapping[str, Any]) -> None:
     injected, and of names that are a parameter's in other letters."""
     allowed = defaults(notebook)
     injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
-    alike = {name for name in namespace if name.strip("_").lower() in allowed}
+    alike = {name for name in namespace if name.lower() in allowed}
     names = {*allowed, *_assigned("".join(injected[-1:])), *alike}
     check_parameters(notebook, {name: namespace[name] for name in namespace.keys() & names})
 
