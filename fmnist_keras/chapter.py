@@ -102,14 +102,12 @@ def explore(draw: Callable, **choices: list) -> None:
         return
     from ipywidgets import SelectionSlider, interact
 
-    begins = {name: inspect.signature(draw).parameters[name].default for name in choices}
-    interact(
-        draw,
-        **{
-            name: SelectionSlider(options=values, value=begins[name], continuous_update=False)
-            for name, values in choices.items()
-        },
-    )
+    defaults = inspect.signature(draw).parameters
+    sliders = {
+        name: SelectionSlider(options=values, value=defaults[name].default, continuous_update=False)
+        for name, values in choices.items()
+    }
+    interact(draw, **sliders)
 
 
 def tables(notebook: Path) -> list[dict]:
@@ -128,9 +126,8 @@ def collect(profile: str, rows: str) -> pd.DataFrame:
     paths = sorted((ROOT / "reports" / profile).glob("*.ipynb"))
     found = [row for path in paths for row in tables(path) if row["rows"] == rows]
     if not found:
-        raise FileNotFoundError(
-            f"reports/{profile} has no {rows}: run `make all PROFILE={profile}`"
-        )
+        message = f"reports/{profile} has no {rows}: run `make all PROFILE={profile}`"
+        raise FileNotFoundError(message)
     return pd.DataFrame(found)
 
 
@@ -156,10 +153,8 @@ def _show_answer(text: str, update: bool = False) -> None:
 def _answer(decided: pd.DataFrame) -> str:
     """The decided claims that say a chapter's answer, and how many claims of the sources about
     their own results got which verdict."""
-    answers = decided[decided["answer"]].to_dict("records")
+    lines = [evidence.sentence(row) for row in decided[decided["answer"]].to_dict("records")]
     counts = decided.loc[decided["kind"] == "R", "verdict"].value_counts()
-    lines = [evidence.sentence(row) for row in answers]
     bar = [f"{SQUARES[word] * n} {n} {word}" for word in WORDS if (n := counts.get(word, 0))]
-    if bar:
-        lines.append(f"The reports' claims: {' · '.join(bar)}")
+    lines += [f"The reports' claims: {' · '.join(bar)}"] if bar else []
     return "\n>\n".join(f"> {line}" for line in lines)

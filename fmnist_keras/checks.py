@@ -1,16 +1,10 @@
 """What values may be, and the one line that says so of one that may not."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from .errors import RecipeError
 
@@ -44,43 +38,37 @@ def _one_line(name: str) -> str:
 Name = Annotated[str, AfterValidator(_one_line)]
 
 
-def explain(error: ValidationError, allowed: list[str]) -> str:
-    """One line for the first problem that pydantic found."""
+def meant(name: str, allowed: Iterable[str]) -> str:
+    """What a name that is not allowed may stand for, and all that are."""
+    close = difflib.get_close_matches(name.strip("_").lower(), allowed := list(allowed), n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}known names: {', '.join(allowed)}"
+
+
+def explain(error: ValidationError, allowed: Iterable[str] = (), name: str = "") -> str:
+    """One line for the first problem that pydantic found in the fields of a model, ``allowed``, or
+    in a value called ``name``: which value, and what is allowed."""
     problem = error.errors()[0]
-    name = ".".join(map(str, problem["loc"]))
-    if not name:  # a check of several fields, whose text is complete
-        return str(problem["ctx"]["error"])
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name, allowed, n=1)
-        hint = f"did you mean {close[0]}?" if close else "known names: " + ", ".join(allowed)
-        return f"{name} = {problem['input']!r}: no parameter has this name; {hint}"
-    return f"{name} = {problem['input']!r}: {_allowed(problem)}"
-
-
-def _allowed(problem: dict) -> str:
-    """What a value must be, by pydantic or by a check of ours."""
+    place, text, value = ".".join(map(str, problem["loc"])), problem["msg"], problem["input"]
     if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    text = (
-        problem["msg"]
-        .replace("Input should be", "must be")
-        .replace("a valid integer", "an integer")
-        .replace("a valid", "a")
-    )
-    if isinstance(problem["input"], str) and problem["type"] in {"float_type", "int_type"}:
+        text = str(problem["ctx"]["error"])
+    if not (name or place):  # a check of several fields, whose text is complete
+        return text
+    if problem["type"] == "extra_forbidden":
+        text = f"no parameter has this name; {meant(place, allowed)}"
+    if isinstance(value, str) and problem["type"] in {"float_type", "int_type"}:
         text += " (this is a string; YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
-    return text
+    text = text.replace("Input should be", "must be").replace("a valid integer", "an integer")
+    label = f"{name}[{place}]" if name and place else name or place
+    return f"{label} = {value!r}: {text.replace('a valid', 'a')}"
 
 
 def check(kind: Any, name: str, value: Any) -> Any:
     """Return ``value`` if it is of the annotated type ``kind``; if not, raise a RecipeError."""
     try:
-        return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+        return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = f"[{'.'.join(map(str, problem['loc']))}]" if problem["loc"] else ""
-        line = f"{name}{place} = {problem['input']!r}: {_allowed(problem)}"
-        raise RecipeError(line) from None
+        raise RecipeError(explain(error, name=name)) from None
 
 
 def distinct(name: str, values: Any) -> None:

@@ -19,10 +19,9 @@ class StorageError(UserError):
 
 
 def _print_one_line(kind: type, error: BaseException, trace: object) -> None:
-    if issubclass(kind, UserError):
-        print(f"{kind.__name__}: {error}", file=sys.stderr)
-    else:
-        _default_hook(kind, error, trace)
+    if not issubclass(kind, UserError):
+        return sys.__excepthook__(kind, error, trace)
+    print(f"{kind.__name__}: {error}", file=sys.stderr)
 
 
-_default_hook, sys.excepthook = sys.excepthook, _print_one_line
+sys.excepthook = _print_one_line

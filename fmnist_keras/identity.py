@@ -6,40 +6,27 @@ library count by name and version. Comments, docstrings, what is raised, files a
 import __future__
 
 import ast
-import contextlib
-import dis
-import enum
 import functools
 import hashlib
-import inspect
 import json
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
-from itertools import repeat
-from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from pathlib import Path
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 
 import numpy as np
-import pandas as pd
 
 from . import fingerprint
 from .errors import RecipeError
 
-STANDARD = Path(ast.__file__).parent
 _distributions = functools.cache(metadata.packages_distributions)
 COVERED = {"keras", "numpy", "scipy", fingerprint.BACKEND}  # the fingerprint has their versions
 OURS = {"recipe", "registry"} | {Path(one).parts[0].split(".")[0] for one in fingerprint.CODE}
 """Modules of this package that count by name: the fingerprint has them, or they compute nothing."""
 PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...)}
-READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-DERIVED = {  # attributes of a class that decide nothing which others do not show
-    "__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
-    "__dataclass_params__", "__replace__", "__orig_bases__", "__slotnames__", "_abc_impl",
-}  # fmt: skip
-FIELDS = {"__dataclass_fields__", "_fields"}  # of dataclasses and named tuples
-GENERATED = {"<string>", str(STANDARD / "collections" / "__init__.py")}  # where their methods stand
+STANDARD = Path(ast.__file__).parent
 
 
 def identity(function: Callable | None) -> str:
@@ -48,203 +35,148 @@ def identity(function: Callable | None) -> str:
         return ""
     named = function.func if isinstance(function, functools.partial) else function
     name = getattr(named, "__name__", type(named).__name__).strip("<>")
-    description = json.dumps(_describe(function, name, name, {}))
+    try:
+        description = json.dumps(_describe(function, name, {}))
+    except RecipeError as error:
+        raise RecipeError(f"{name}: uses {error}") from None
     return f"{name}-{hashlib.sha256(description.encode()).hexdigest()[:12]}"
 
 
-def _describe(value: object, name: str, root: str, seen: dict) -> list:
+def _describe(value: object, name: str, seen: dict) -> list:
     """What ``value``, known as ``name``, is, in nested lists of strings. ``seen`` has the number of
     each object met before by its id, and the object, so that no other one takes that id."""
-    if type(value) in PLAIN:
-        return [type(value).__name__, repr(value)]
-    if found := _in_library(value):
+    kind = type(value)
+    if kind in PLAIN:
+        return [kind.__name__, repr(value)]
+    if found := _library(value):
         return found
-    if type(value) is tuple:
-        return ["tuple", *(_describe(part, name, root, seen) for part in value)]
+    if kind is tuple:
+        return ["tuple", *(_describe(part, name, seen) for part in value)]
     if id(value) in seen:
         return ["seen", str(seen[id(value)][0])]
     seen[id(value)] = len(seen), value
-    if type(value) in (set, frozenset):  # without order: each element by itself
-        return ["set", *sorted(json.dumps(_describe(one, name, root, dict(seen))) for one in value)]
-    if type(value) in (dict, MappingProxyType):
-        names = [key if isinstance(key, str) else name for key in value]
-        return ["dict", *map(_describe, value.items(), names, repeat(root), repeat(seen))]
+    if kind in (set, frozenset):  # without order: each element by itself
+        return ["set", *sorted(json.dumps(_describe(one, name, dict(seen))) for one in value)]
+    if kind in (dict, MappingProxyType):
+        return ["dict", *(_describe((key, value[key]), str(key), seen) for key in value)]
     try:
-        parts = next(parts for kind, parts in PARTS.items() if isinstance(value, kind))(value)
-    except RecipeError as error:
-        raise RecipeError(f"{root}: uses {name}, {error}") from None
+        parts = _parts(value)
     except Exception:
-        raise RecipeError(
-            f"{root}: uses {name}, a {type(value).__name__} that cannot be identified; "
-            "pass it as a number, string, list, function or class"
-        ) from None
-    kind = "class" if isinstance(value, type) else type(value).__name__
-    return [kind, _describe(parts, name, root, seen)]
+        hint = "pass it as a number, string, list, function or class"
+        if kind is FunctionType:
+            hint = "define it in a cell or module, one lambda a line; reload it if it was edited"
+        raise RecipeError(f"{name}, a {kind.__name__} that cannot be identified: {hint}") from None
+    return ["class" if isinstance(value, type) else kind.__name__, _describe(parts, name, seen)]
 
 
-def _library(module: str) -> str | None:
-    """The library of a module, with a version unless covered; None for notebooks and the user's."""
-    top, _, inner = module.partition(".")
-    if top == "fmnist_keras":
-        return top if inner.partition(".")[0] in OURS else None
-    loaded = None if top == "__main__" else sys.modules.get(module) or sys.modules.get(top)
-    file = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", ())), "")
-    if {"site-packages", "dist-packages"} & set(Path(file).parts):
-        known = () if top in COVERED else sorted(set(_distributions().get(top, ())))
-        return " ".join([top, *map(metadata.version, known)])
-    standard = not file or STANDARD in Path(file).parents
-    return "Python" if standard and top in sys.stdlib_module_names else None
-
-
-def _in_library(value: object) -> list[str] | None:
-    """Library, module and name of what a library has under a name; None for anything else."""
-    if isinstance(value, ModuleType):
-        library = _library(value.__name__)
-        return library and [library, value.__name__]
+def _library(value: object) -> list[str] | None:
+    """Library, with a version unless covered, module and name of what a library has under a name;
+    None for anything else, such as all from notebooks and the user's modules."""
     if type(value) is np.ufunc and value.__name__.isidentifier():  # "f (vectorized)" is a user's
         return ["ufunc", value.__name__]
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not (isinstance(module, str) and isinstance(name, str)):
+    module, path = value, []
+    if not isinstance(value, ModuleType):
+        module = sys.modules.get(str(getattr(value, "__module__", None)))
+        path = str(getattr(value, "__qualname__", None)).split(".")
+    if functools.reduce(lambda found, part: getattr(found, part, None), path, module) is not value:
         return None
-    found = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    in_c = isinstance(value, type) and not value.__flags__ & 1 << 9  # some have another's name
-    library = _library(module) if found is value or in_c else None
-    return library and [library, module, name]
+    place = [module.__name__, ".".join(path)] if path else [module.__name__]
+    file = Path(getattr(module, "__file__", None) or "")
+    top, _, inner = module.__name__.partition(".")
+    if top in ("fmnist_keras", "__main__"):
+        return [top, *place] if inner.partition(".")[0] in OURS else None
+    if {"site-packages", "dist-packages"} & set(file.parts):
+        known = () if top in COVERED else sorted(set(_distributions().get(top, ())))
+        return [" ".join([top, *map(metadata.version, known)]), *place]
+    standard = not file.parts or STANDARD in file.parents
+    return ["Python", *place] if standard and top in sys.stdlib_module_names else None
 
 
-def _instance(value: object) -> tuple:
-    """Class and configuration of an object of a library's, or what pickle keeps of another one."""
-    kind, library = type(value), _library(type(value).__module__)
-    reducer = getattr(kind.__reduce__, "__module__", "builtins")
+def _parts(value: object) -> object:
+    """What a value consists of; an exception of any kind if that cannot be told."""
+    kind = type(value)
+    if kind is FunctionType:
+        return _function(value)
+    if isinstance(value, type):
+        content = {  # without __doc__, __module__ and the like
+            name: part
+            for name, part in sorted(vars(value).items())
+            if name[-2:] != "__" or callable(part) or isinstance(part, classmethod)
+        }
+        return kind, value.__name__, value.__bases__, content
+    if kind is list:
+        return tuple(value)
+    if kind is property:
+        return value.fget, value.fset, value.fdel
+    if kind is np.ndarray or isinstance(value, np.generic | np.dtype):
+        return value.__reduce__()
     if hasattr(kind, "model_dump"):  # a recipe
         return kind, value.model_dump()
-    if hasattr(kind, "get_config") and (library or not _library(kind.get_config.__module__)):
-        config = value.get_config()
-        trained = getattr(value, "built", False) and getattr(value, "variables", ())
-        by_name = "'registered_name': '" in repr(config) or "'__lambda__'" in repr(config)
-        if not (trained or by_name):  # code of the user's, of which Keras notes no more
-            return kind, config
-    elif library and hasattr(value, "__wrapped__"):
+    library = _library(kind)
+    if library and hasattr(value, "__wrapped__"):
         return kind, value.__wrapped__
-    elif {library, _library(reducer)} <= {None, "Python"}:
-        reduced = value.__reduce_ex__(4)
-        if isinstance(reduced, tuple):
-            return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
-    raise TypeError("unknown")
-
-
-def _class(kind: type) -> tuple:
-    """Name, bases, a metaclass of the user's, attributes but for derived ones, and members."""
-    content = {name: vars(kind)[name] for name in sorted(vars(kind)) if name not in DERIVED}
-    annotations = content.pop("__annotations__", None) or None  # made empty when it is asked for
-    members = {name: member.value for name, member in getattr(kind, "__members__", {}).items()}
-    for name, value in [*content.items()]:
-        code = getattr(inspect.unwrap(value), "__code__", None)
-        if name[0] == "_" and code and code.co_filename in GENERATED and FIELDS & content.keys():
-            content[name] = "generated"
-        foreign = getattr(value, "__module__", None) != kind.__module__
-        if members and (name in members or (foreign and hasattr(enum.Flag, name))):
-            del content[name]
-    metaclass = None if _library(type(kind).__module__) else type(kind)
-    return kind.__name__, kind.__bases__, metaclass, annotations, content, members
+    if library and hasattr(kind, "get_config") and not getattr(value, "built", False):
+        config = value.get_config()
+        if "'registered_name': '" not in repr(config) and "'__lambda__'" not in repr(config):
+            return kind, config  # without code of the user's, which Keras notes by name
+    libraries = {found[0] for found in (library, _library(kind.__reduce__)) if found}
+    reduced = value.__reduce_ex__(4) if libraries <= {"Python"} else None
+    if not isinstance(reduced, tuple):
+        raise TypeError("nothing tells all of it")
+    return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
 
 
 def _function(function: FunctionType) -> tuple:
     """Syntax tree, defaults, attributes, and the values of the names from outside."""
-    code, outside = function.__code__, function.__globals__
+    code, outside, imported = function.__code__, function.__globals__, {}
     tree = _tree(code, outside)
-    names = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)} | {"__class__"}
-    names |= {part.name.partition(".")[0] for part in ast.walk(tree) if isinstance(part, ast.alias)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            exec(ast.unparse(node), outside, imported)
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    used = {name: cell.cell_contents for name, cell in cells if name in names}
-    for part in [part for one in getattr(tree, "decorator_list", ()) for part in ast.walk(one)]:
-        if isinstance(part, ast.Name) and type(outside.get(part.id, ast)) in PLAIN:
-            used[part.id] = outside[part.id]
-    read = _read(code, outside)
-    used |= {name: read[name] for name in sorted(read) if name.partition(".")[0] in names}
+    used = {name: cell.cell_contents for name, cell in cells}
+    asked = {name for inner in _nested(code) for name in inner.co_names}
+    for decorator in getattr(tree, "decorator_list", ()):
+        asked |= {part.id for part in ast.walk(decorator) if isinstance(part, ast.Name)}
+    there = {name: outside[name] for name in asked & outside.keys()} | imported
+    for name, *attributes in sorted(_reads(tree)):
+        if name in there:
+            value = there[name]
+            while attributes and isinstance(value, ModuleType) and not _library(value):
+                name, value = f"{name}.{attributes[0]}", getattr(value, attributes.pop(0))
+            used.setdefault(name, value)
     return ast.unparse(tree), function.__defaults__, function.__kwdefaults__, vars(function), used
 
 
-def _read(code: CodeType, outside: dict) -> dict[str, object]:
-    """Global names that code reads or imports, with values; "module.name" of the user's modules."""
-    found = {}
-    for inner in _nested(code):
-        steps = [step for step in dis.get_instructions(inner) if step.opname != "EXTENDED_ARG"]
-        for place, step in enumerate(steps):
-            name = step.argval
-            if step.opname == "IMPORT_NAME":
-                level, parts = (before.argval for before in steps[place - 2 : place])
-                with contextlib.suppress(ImportError):
-                    value = __import__(name, outside, None, parts or (), level)
-                    found |= {part: getattr(value, part) for part in parts or ()} or {name: value}
-            elif step.opname in READS and name in outside:
-                value = outside[name]
-                for after in steps[place + 1 :]:
-                    users = isinstance(value, ModuleType) and not _in_library(value)
-                    reads = after.opname in ("LOAD_ATTR", "LOAD_METHOD")
-                    if not (users and reads and hasattr(value, after.argval)):
-                        break
-                    name, value = f"{name}.{after.argval}", getattr(value, after.argval)
-                found[name] = value
-    return found
+def _reads(node: ast.AST) -> Iterator[list[str]]:
+    """The names that a syntax tree reads, each with the attributes that it asks of it."""
+    text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+    if text.replace(".", "").isidentifier():
+        yield text.split(".")
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _reads(child)
 
 
 def _nested(code: CodeType) -> list[CodeType]:
     """Code, and that of all functions, comprehensions and classes in it."""
-    codes = [code]
-    for outer in codes:
-        codes += [inner for inner in outer.co_consts if isinstance(inner, CodeType)]
-    return codes
+    inner = [part for part in code.co_consts if isinstance(part, CodeType)]
+    return [code, *(part for one in inner for part in _nested(one))]
 
 
 def _tree(code: CodeType, outside: dict) -> ast.AST:
-    """A function's syntax tree, without what decides nothing; RecipeError if there is none."""
+    """The syntax tree of the only function in a line that has some code, without what decides
+    nothing. ValueError if there is none, or if the source was edited since."""
     linecache.checkcache(code.co_filename)
     source = "".join(linecache.getlines(code.co_filename, outside))
-    if not source:
-        raise RecipeError("a function without source; define it in a notebook cell or a module")
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | code.co_flags & __future__.annotations.compiler_flag
-    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    key, nodes, codes = (code.co_name, code.co_firstlineno, arguments), (), ()
-    with contextlib.suppress(SyntaxError):
-        nodes = [node for node in ast.walk(ast.parse(source)) if _key(node) == key]
-        codes = _nested(compile(source, "", "exec", flags, dont_inherit=True))
-    if not nodes or not (code in codes or "@pytest_ar" in code.co_names):  # pytest edits asserts
-        raise RecipeError("whose source was edited since: reload its module or restart the kernel")
-    if len(nodes) > 1:
-        raise RecipeError("one of several lambdas in a line; give each a line of its own")
-    return fingerprint._Arithmetic().visit(nodes[0])
-
-
-def _key(node: ast.AST) -> tuple[str, int, tuple] | None:
-    """Name, first line and arguments of a function."""
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return None
-    first = [*getattr(node, "decorator_list", ()), node][0]
-    arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-    return getattr(node, "name", "<lambda>"), first.lineno, tuple(one.arg for one in arguments)
-
-
-def _array(array: np.ndarray | np.generic) -> tuple:
-    if type(array).__module__ != "numpy":
-        raise TypeError("a masked array, or another subclass")
-    content = array.tolist() if array.dtype.hasobject else array.tobytes()
-    return str(array.dtype), array.shape, content
-
-
-PARTS = {  # what a value consists of, by the first class that it belongs to
-    FunctionType: _function,
-    type: _class,
-    ModuleType: lambda one: {key: vars(one)[key] for key in sorted(vars(one)) if key[:2] != "__"},
-    list: lambda one: tuple(one) if type(one) is list else _instance(one),
-    MethodType: lambda one: (one.__self__, one.__func__),
-    property: lambda one: (one.fget, one.fset, one.fdel),
-    functools.cached_property: lambda one: (one.func,),
-    enum.Enum: lambda one: (type(one), one.name, one.value),
-    PurePath | np.dtype: str,
-    np.ndarray | np.generic: _array,
-    pd.DataFrame | pd.Series | pd.Index: lambda one: np.asarray(pd.DataFrame(one).to_records()),
-    object: _instance,
-}
+    flags = code.co_flags & __future__.annotations.compiler_flag
+    if code not in _nested(compile(source, "", "exec", flags)):
+        raise ValueError("edited")
+    (found,) = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        and getattr(node, "name", "<lambda>") == code.co_name
+        and [*getattr(node, "decorator_list", ()), node][0].lineno == code.co_firstlineno
+    )
+    return fingerprint._Arithmetic().visit(found)

@@ -7,36 +7,33 @@ number, a list of such items; a zero in the default allows zeros, and None anyth
 """
 
 import ast
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
 
 import nbformat
-from IPython import get_ipython
-from IPython.core.inputtransformer2 import TransformerManager
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, JsonValue
 
-from .checks import NotNegative, Positive, Seeds, check
+from .checks import NotNegative, Positive, Seeds, check, meant
 from .errors import RecipeError
 from .recipe import Recipe
 from .settings import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 _AS_LIST = BeforeValidator(lambda value: list(value) if isinstance(value, tuple) else value)
-_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 
 
 def defaults(notebook: str) -> dict[str, Any]:
     """What the cell tagged ``parameters`` of ``notebooks/<notebook>.ipynb`` assigns, by executing
     it alone. Raises RecipeError, in one line, where it fails."""
-    source = "\n".join(_code(notebook, "parameters"))
+    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     namespace: dict[str, Any] = {}
     try:
-        exec(source, namespace)
+        exec(source := "\n".join(tagged), namespace)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RecipeError(f"notebooks/{notebook}.ipynb, cell `parameters`: {reason}") from None
-    return {name: namespace[name] for name in _assigned([source]) if name in namespace}
+    return {name: namespace[name] for name in _assigned(source) if name in namespace}
 
 
 def check_parameters(notebook: str, values: Mapping[str, Any]) -> None:
@@ -45,52 +42,25 @@ def check_parameters(notebook: str, values: Mapping[str, Any]) -> None:
     allowed = defaults(notebook)
     for name, value in values.items():
         if name not in allowed:
-            hint = "".join(f"did you mean {meant}? " for meant in _meant(name, allowed, 0.6))
-            raise RecipeError(
-                f"{name} = {value!r}: {notebook} has no such parameter: {hint}known: "
-                + ", ".join(allowed)
-            )
+            hint = f"{notebook} has no such parameter: {meant(name, allowed)}"
+            raise RecipeError(f"{name} = {value!r}: {hint}")
         _check(name, name, value, allowed[name])
 
 
 def check_namespace(notebook: str, namespace: Mapping[str, Any]) -> None:
-    """The same of a notebook's ``globals()``, for the parameters among them.
-
-    Other names there may be misspelt ones: all that papermill injected, and plain values with a
-    name close to a parameter's, unless the notebook's own code or IPython's startup assigns them.
-    """
+    """The same of a notebook's ``globals()``: of its parameters there, of all that papermill has
+    injected, and of names that are a parameter's in other letters."""
     allowed = defaults(notebook)
     injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
-    started = getattr(get_ipython(), "user_ns_hidden", {})
-    close = {
-        name
-        for name, value in namespace.items()
-        if isinstance(value, _PLAIN) and name not in started and _meant(name, allowed, 0.85)
-    }
-    if close - allowed.keys():
-        close -= set(_assigned(_code(notebook)))
-    names = {*allowed, *_assigned(injected[-1:]), *close}
-    check_parameters(notebook, {name: namespace[name] for name in names & namespace.keys()})
+    alike = {name for name in namespace if name.lower() in allowed}
+    names = {*allowed, *_assigned("".join(injected[-1:])), *alike}
+    check_parameters(notebook, {name: namespace[name] for name in namespace.keys() & names})
 
 
-def _code(notebook: str, tag: str = "") -> list[str]:
-    """The code of a notebook's cells, or of those with a tag."""
-    cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
-    tagged = (cell for cell in cells if not tag or tag in cell.metadata.get("tags", []))
-    return [cell.source for cell in tagged if cell.cell_type == "code"]
-
-
-def _assigned(sources: Iterable[str]) -> list[str]:
-    """Names that code assigns, in order; it may have IPython's magics."""
-    transform = TransformerManager().transform_cell
-    nodes = [node for text in sources for node in ast.walk(ast.parse(transform(text)))]
-    names = [node for node in nodes if isinstance(node, ast.Name)]
+def _assigned(source: str) -> list[str]:
+    """Names that code assigns, in order."""
+    names = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
     return list(dict.fromkeys(node.id for node in names if isinstance(node.ctx, ast.Store)))
-
-
-def _meant(name: str, allowed: Mapping[str, Any], cutoff: float) -> list[str]:
-    """The parameter that a name is closest to, if it is close."""
-    return difflib.get_close_matches(name.strip("_").lower(), allowed, n=1, cutoff=cutoff)
 
 
 def _check(label: str, name: str, value: Any, default: Any) -> None:

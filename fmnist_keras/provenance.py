@@ -18,9 +18,8 @@ def current() -> dict[str, str | int]:
     threads that share an operation; and what does not: cores and commit."""
     from .backend import cores, keras
 
-    packages = ("tensorflow", "jax", "keras", "optuna", "numpy")
-    installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
-    versions = [f"{name} {installed[name]}" for name in packages if name in installed]
+    packages = [keras.backend.backend(), "keras", "optuna", "numpy"]
+    versions = [f"{name} {metadata.version(name)}" for name in packages]
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
@@ -35,13 +34,12 @@ def current() -> dict[str, str | int]:
 def _device() -> str:
     import keras
 
-    kinds = keras.distribution.list_devices()
-    if any(kind.startswith(("gpu", "cuda")) for kind in kinds):
+    if keras.distribution.list_devices("gpu"):
         return "GPU"
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else []:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "CPU"
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "CPU"
 
 
 @functools.cache

@@ -23,42 +23,24 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
     "order of a dict": ("W = dict(a=1, b=2)\ndef f(): return W", "a=1, b=2", "b=2, a=1"),
     "set": ("W = {'a', 'b', 'c'}\ndef f(): return W", "'c'", "'d'"),
     "array": ("import numpy as np\nW = np.arange(3)\ndef f(): return W", "(3)", "(3.0)"),
-    "array of objects": (
-        "import numpy as np\nW = np.array([{}, 1], object)\ndef f(): return W", "1]", "2]",
-    ),
-    "numpy scalar": ("import numpy as np\nW = np.float32(1)\ndef f(): return W", "(1)", "(2)"),
-    "kind of array": (
-        "import numpy as np\nW = np.zeros(2, 'f4')\ndef f(): return W", "2, 'f4'", "1, 'f8'",
-    ),
     "dtype": ("import numpy as np\nW = np.dtype('f4')\ndef f(): return W", "f4", "f8"),
-    "table": (
-        "import pandas as pd\nW = pd.DataFrame({'a': [1, 2]})\ndef f(): return W", "2]", "3]",
-    ),
     "path": ("from pathlib import Path\nW = Path('a')\ndef f(): return W", "('a", "('b"),
     "standard library's object": (
         "from fractions import Fraction\nW = Fraction(1, 3)\ndef f(): return W", "3)", "4)",
     ),
-    "range": ("W = range(3)\ndef f(): return W", "3", "4"),
     "default": ("def f(x=1): return x", "=1", "=2"),
-    "value of a default": ("W = 3\ndef f(x=W): return x", "= 3", "= 4"),
     "keyword default": ("W = 3\ndef f(*, x=W): return x", "= 3", "= 4"),
     "comprehension": ("W = 3\ndef f(): return [W for _ in 'ab']", "= 3", "= 4"),
     "nested function": ("W = 3\ndef f():\n    def g(): return W\n    return g", "= 3", "= 4"),
-    "inner lambda": ("W = 3\ndef f(): return lambda: W", "= 3", "= 4"),
     "class inside": ("W = 3\ndef f():\n    class A:\n        w = W\n    return A", "= 3", "= 4"),
     "closure": ("def g(w):\n    def f(): return w\n    return f\nf = g(3)", "(3)", "(4)"),
     "helper": ("def g(): return 1\ndef f(): return g()", "1", "2"),
     "dict of functions": ("G = {'g': lambda: 1}\ndef f(): return G['g']()", ": 1", ": 2"),
-    "set of functions": (
-        "def g(): return f\ndef h(): return 1\nG = {g, h}\ndef f(): return G", "1", "2",
-    ),
     "recursion": ("def f(x): return f(x - 1) if x else 1", "- 1", "- 2"),
-    "mutual": ("def f(x): return x and g(x)\ndef g(x): return f(x - 1)", "- 1", "- 2"),
     "one of two alike": (
         "def g(w):\n    return lambda: w\nG = g(1), g(2)\ndef f(): return G", "g(2)", "g(1)",
     ),
     "lambda": ("f = lambda x: x + 1", "1", "2"),
-    "lambda in another": ("f = lambda x: max(x, key=lambda y: -y)", "-y", "+y"),
     "method": ("class A:\n    def m(self): return 1\ndef f(): return A().m()", "1", "2"),
     "class without methods": ("class A:\n    w = 1\ndef f(): return A.w", "1", "2"),
     "base class": ("class B:\n    w = 1\nclass A(B): pass\ndef f(): return A.w", "1", "2"),
@@ -66,49 +48,8 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "class B:\n    def m(self): return 1\nclass A(B):\n    def m(self): return super().m()\n"
         "def f(): return A().m()", "1", "2",
     ),
-    "static method": ("class A:\n    @staticmethod\n    def m(): return 1\nf = A().m", "1", "2"),
     "property": ("class A:\n    @property\n    def m(self): return 1\ndef f(): A().m", "1", "2"),
-    "cached property": (
-        "from functools import cached_property\nclass A:\n    @cached_property\n"
-        "    def m(self): return 1\ndef f(): A().m", "1", "2",
-    ),
-    "slots": ("class A:\n    __slots__ = ('a',)\na = A()\na.a = 1\ndef f(): return a", "1", "2"),
-    "field of a dataclass": (
-        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int = 1\n"
-        "def f(): return A()", "1", "2",
-    ),
-    "order of fields": (
-        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int\n    v: int\n"
-        "def f(): return A(1, 2)", "w: int\n    v: int", "v: int\n    w: int",
-    ),
-    "dataclass instance": (
-        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    w: int\n"
-        "a = A(1)\ndef f(): return a", "(1)", "(2)",
-    ),
-    "method of a dataclass": (
-        "from dataclasses import dataclass\n@dataclass\nclass A:\n    w: int\n"
-        "    def __call__(self): return 1\nf = A(1)", "return 1", "return 2",
-    ),
-    "named tuple": (
-        "from typing import NamedTuple\nclass A(NamedTuple):\n    w: int = 1\na = A()\n"
-        "def f(): return a", "= 1", "= 2",
-    ),
     "enum": ("import enum\nclass A(enum.Enum):\n    w = 1\ndef f(): return A.w", "1", "2"),
-    "member of an enum": (
-        "import enum\nclass A(enum.Enum):\n    v = 1\n    w = 2\na = A.w\ndef f(): return a",
-        "a = A.w", "a = A.v",
-    ),
-    "method of an enum": (
-        "import enum\nclass A(enum.Enum):\n    w = 1\n    def __call__(self): return 5\n"
-        "def f(): return A.w()", "5", "6",
-    ),
-    "subclass of list": (
-        "class A(list):\n    pass\na = A([1])\ndef f(): return a", "1", "2",
-    ),
-    "abstract class": (
-        "import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): return 1\n"
-        "def f(): return A", "1", "2",
-    ),
     "instance": (
         "class A:\n    def __init__(self, w): self.w = w\na = A(3)\ndef f(): return a", "3", "4",
     ),
@@ -120,9 +61,6 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "(1)", "(2)",
     ),
     "partial": ("import functools\ndef g(w): return w\nf = functools.partial(g, 3)", "3", "4"),
-    "keyword of a partial": (
-        "import functools\ndef g(w): return w\nf = functools.partial(g, w=3)", "3", "4",
-    ),
     "function of a partial": (
         "import functools\ndef g(w): return w + 1\nf = functools.partial(g, w=3)", "+ 1", "+ 2",
     ),
@@ -171,18 +109,12 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
 SAME = {
     "comment": ("def f():  # one\n    return 1", "one", "two"),
     "docstring": ("def f():\n    'one'\n    return 1", "one", "two"),
-    "helper's docstring": ("def g():\n    'one'\ndef f(): g()", "one", "two"),
-    "docstring of a class": ("class A:\n    'one'\ndef f(): return A", "one", "two"),
     "message": ("W = 1\ndef f():\n    raise ValueError(f'one {W}')", "W = 1", "W = 2"),
     "place": ("def f(): return 1", "def", "# a line\n\n\ndef"),
     "another global": ("V = 1\ndef f(): return 1", "V = 1", "V = 2"),
     "global of a local name": ("v = object()\ndef f(v): return v", "v = object()\n", ""),
     "attribute of a global name": ("v = 1\ndef f(x): return x.v", "v = 1", "v = 2"),
     "order of a set": ("W = {'a', 'b'}\ndef f(): return W", "'a', 'b'", "'b', 'a'"),
-    "order of names": ("V = 1\nW = 2\ndef f(): return V, W", "V = 1\nW = 2", "W = 2\nV = 1"),
-    "order of methods": (
-        "class A:\n    a = 1\n    b = 2\ndef f(): return A", "a = 1\n    b = 2", "b = 2\n    a = 1",
-    ),
     "name that nobody defines": ("def f(): return nowhere", "\n", "\n"),
 }  # fmt: skip
 
@@ -237,10 +169,7 @@ HELPED = {  # how f uses the module helpers, whose width is edited, or the width
     "attribute": "import helpers\ndef f(): return helpers.width",
     "function": "import helpers\ndef f(): return helpers.g()",
     "function by name": "from helpers import g\ndef f(): return g()",
-    "another name": "import helpers as h\ndef f(): return h.g()",
     "import inside": "def f():\n    from helpers import g as h\n    return h()",
-    "module inside": "def f():\n    import helpers\n    return helpers.g()",
-    "module as a value": "import helpers\ndef f(): return getattr(helpers, 'width')",
     "module in a package": "import package.inner\ndef f(): return package.inner.g()",
     "relative import": "from package import h\ndef f(): return h()",
 }
@@ -283,25 +212,23 @@ def test_a_function_edited_in_its_file_is_refused_until_it_is_loaded(tmp_path):
     path = tmp_path / f"{module.__name__}.py"
     for text in ("def f(): return 2\n", "\ndef f(): return 1\n", "def f(:\n", ""):
         path.write_text(text)
-        with pytest.raises(RecipeError, match=r"^f: uses f, .*(edited since|without source)"):
+        with pytest.raises(RecipeError, match=r"^f: uses f, .*reload it if it was edited"):
             identity(module.f)
 
 
+KERAS = "from fmnist_keras.backend import keras\n"
 REFUSED = {
     "import threading\nL = threading.Lock()\ndef f(): return L": "uses L, a lock that cannot be",
     "import numpy as np\nR = np.random.default_rng(0)\ndef f(): return R": "R, a Generator that",
-    "import numpy as np\nW = np.ma.masked_equal([1], 1)\ndef f(): return W": "W, a MaskedArray",
     "import numpy as np\nG = np.frompyfunc(lambda x: x, 1, 1)\ndef f(): return G": "G, a ufunc",
     "class A: pass\na = A()\na.t = (i for i in 'ab')\ndef f(): return a": "uses t, a generator",
-    "def f(g=[lambda: 1, lambda: 2][0]): return g": "one of several lambdas in a line",
-    "exec('def g(): return 1')\ndef f(): return g()": "uses g, a function without source; define",
-    "from fmnist_keras.backend import keras\nD = keras.layers.Dense(2)\nD.build((1, 1))\n"
-    "def f(): return D": "uses D, a Dense that cannot be identified; pass it as a number, string,",
-    "from fmnist_keras.backend import keras\ndef act(x): return x\n"
-    "D = keras.layers.Activation(act)\ndef f(): return D": "uses D, a Activation that cannot be",
-    "from fmnist_keras.backend import keras\nclass A(keras.losses.Loss): pass\na = A()\na.w = 1\n"
-    "def f(): return a": "uses a, a A that",
-}  # fmt: skip
+    "def f(g=[lambda: 1, lambda: 2][0]): return g": "one lambda a line",
+    "exec('def g(): return 1')\ndef f(): return g()": "uses g, a function that .*: define it in a",
+    KERAS
+    + "D = keras.layers.Dense(2)\nD.build((1, 1))\ndef f(): return D": "D, a Dense that cannot",
+    KERAS
+    + "def act(x): return x\nD = keras.layers.Activation(act)\ndef f(): D": "a Activation that",
+}
 
 
 @pytest.mark.parametrize("source", REFUSED)
@@ -311,14 +238,12 @@ def test_what_cannot_be_identified_is_refused_in_one_line(source, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_asking_and_using_change_nothing(tmp_path):
-    source = "class A:\n    def __init__(self): self.w = 1\na = A()\n"
+def test_use_changes_nothing(tmp_path):
+    source = "class A:\n    def __init__(self): self.w = 1\n"
     source += "import functools\n@functools.lru_cache\ndef g(): return A().w\n"
-    module = in_module(tmp_path, source + "def f(): return A, g()\ndef other(): return a")
+    module = in_module(tmp_path, source + "def f(): return A, g()")
     first = identity(module.f)
-    identity(module.other)
     module.f()
-    assert module.A.__annotations__ == {}
     assert identity(module.f) == first
 
 
@@ -346,9 +271,4 @@ def test_another_process_finds_the_same(tmp_path):
 def test_names():
     assert identity(None) == ""
     assert identity(lambda: 1).startswith("lambda-")
-
-    def checked(x):
-        assert x  # pytest rewrites it
-
-    assert identity(checked).startswith("checked-")
     assert identity(len) != identity(max)
