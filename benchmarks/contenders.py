@@ -79,7 +79,7 @@ def ours(recipe: Recipe, seeds: int, clock: Clock) -> None:
 
 def fit(recipe: Recipe, seeds: int, clock: Clock) -> None:
     """Keras' ``fit`` on NumPy arrays, as the reports wrote it; also on the JAX backend."""
-    _fit(recipe.but(precision="float32"), clock, tuned=False)
+    _fit(recipe.replace(precision="float32"), clock, tuned=False)
 
 
 def fit_tuned(recipe: Recipe, seeds: int, clock: Clock) -> None:
@@ -124,7 +124,7 @@ def _of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 def torch_loader(recipe: Recipe, seeds: int, clock: Clock) -> None:
     """A PyTorch loop over DataLoaders, as the reports wrote it."""
-    _torch_loop(recipe.but(precision="float32"), clock, tuned=False)
+    _torch_loop(recipe.replace(precision="float32"), clock, tuned=False)
 
 
 def torch_tuned(recipe: Recipe, seeds: int, clock: Clock) -> None:

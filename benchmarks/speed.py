@@ -21,7 +21,8 @@ import seaborn as sns
 
 from fmnist_keras import models, provenance
 from fmnist_keras.backend import cores
-from fmnist_keras.protocols import (
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.sources import (
     ARCHITECTURES,
     DNN_HOMEWORK,
     KERAS_STUDY,
@@ -29,7 +30,6 @@ from fmnist_keras.protocols import (
     MLP_REPORT,
     PYTORCH_ASSIGNMENT,
 )
-from fmnist_keras.recipe import Recipe
 
 HERE = Path(__file__).parent
 ROUNDS, EPOCHS, SEEDS = 3, 3, 10
@@ -37,21 +37,21 @@ SMALL_CNN, LARGE_CNN = 71 * 128, 27 * 128
 """Images in an epoch of a CNN: all rounds together time 54,528 images of a small one, and 20,736 of
 a large one."""
 
-_adam = KERAS_STUDY.but(optimizer="adam", learning_rate=0.001)
+_adam = KERAS_STUDY.replace(optimizer="adam", learning_rate=0.001)
 FAMILIES = {
     "784-32-10, batch 128": KERAS_STUDY,
-    "784-32-10, batch 32, Adam": _adam.but(batch_size=32),
-    "10-10, batch 32": MLP_REPORT.but(validation="last"),
-    "64-64, batch 64, Adam": PYTORCH_ASSIGNMENT.but(validation="last", val_size=6_000),
-    "64-64, BN, dropout": PYTORCH_ASSIGNMENT.but(
+    "784-32-10, batch 32, Adam": _adam.replace(batch_size=32),
+    "10-10, batch 32": MLP_REPORT.replace(validation="last"),
+    "64-64, batch 64, Adam": PYTORCH_ASSIGNMENT.replace(validation="last", val_size=6_000),
+    "64-64, BN, dropout": PYTORCH_ASSIGNMENT.replace(
         validation="last", val_size=6_000, batch_norm="after", dropout=0.25
     ),
-    "128, batch 512": DNN_HOMEWORK.but(validation="last"),
-    "256-64-28, inpaint": MISSING_PIXELS.but(validation="last"),
+    "128, batch 512": DNN_HOMEWORK.replace(validation="last"),
+    "256-64-28, inpaint": MISSING_PIXELS.replace(validation="last"),
 }
 CNNS = {"Simple CNN": SMALL_CNN, "Dropout CNN": SMALL_CNN}
 CNNS |= {"Deep CNN + BN": LARGE_CNN, "VGG-16": LARGE_CNN}
-FAMILIES |= {name: ARCHITECTURES[name].but(train_size=images) for name, images in CNNS.items()}
+FAMILIES |= {name: ARCHITECTURES[name].replace(train_size=images) for name, images in CNNS.items()}
 BACKENDS = {"Keras fit on JAX": "jax", "PyTorch DataLoader": "torch", "PyTorch, tuned": "torch"}
 CONTENDERS = ["this project", "Keras fit", "Keras fit, tuned", "Keras fit on JAX",
               "PyTorch DataLoader", "PyTorch, tuned"]  # fmt: skip
@@ -102,8 +102,8 @@ def measure(family: str, recipe: Recipe) -> list[dict]:
     """A row per contender and round; seconds per seed."""
     workers = {name: Worker(name, recipe.convolutional) for name in CONTENDERS}
     if recipe.convolutional:
-        recipe = recipe.but(precision=models.fastest_precision())
-    recipe = recipe.but(epochs=EPOCHS)
+        recipe = recipe.replace(precision=models.fastest_precision())
+    recipe = recipe.replace(epochs=EPOCHS)
     scale = 54_000 / recipe.train_images
     rows = []
     try:
@@ -131,9 +131,9 @@ def measure(family: str, recipe: Recipe) -> list[dict]:
 def growth() -> pd.DataFrame:
     """Seconds of training per seed-epoch of the baseline, by number of seeds and of images: a row
     per contender, size and round."""
-    base, rows = KERAS_STUDY.but(epochs=EPOCHS), []
+    base, rows = KERAS_STUDY.replace(epochs=EPOCHS), []
     by_images = {
-        images: base.but(train_size=images, validation="none")
+        images: base.replace(train_size=images, validation="none")
         for images in (1_000, 3_000, 10_000, 30_000, 60_000)
     }
     orders = [("seeds", seeds, base, {"this project": seeds}) for seeds in (1, 2, 4, 8, 16, 32)]

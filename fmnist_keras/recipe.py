@@ -164,7 +164,7 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise RecipeError(explain(error, list(type(self).model_fields))) from None
 
-    def but(self, **changes: Any) -> "Recipe":
+    def replace(self, **changes: Any) -> "Recipe":
         """A validated copy with some fields changed."""
         return type(self)(**{**self.model_dump(), **changes})
 
@@ -178,7 +178,7 @@ class Recipe(BaseModel):
                 raise RecipeError(f"{name} = {values!r}: must be a list of at least one value")
             distinct(name, values)
         combinations = itertools.product(*choices.values())
-        return [self.but(**dict(zip(choices, values, strict=True))) for values in combinations]
+        return [self.replace(**dict(zip(choices, values, strict=True))) for values in combinations]
 
     @property
     def train_images(self) -> int:

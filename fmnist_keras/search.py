@@ -141,7 +141,7 @@ class _Task:
     def condition(self, params: dict[str, Any]) -> Recipe | dict:
         """The recipe, or the settings, that the parameters of a trial make."""
         if isinstance(self.base, Recipe):
-            return self.base.but(**params)
+            return self.base.replace(**params)
         return {**self.base, **params} if isinstance(self.base, Mapping) else self.base(**params)
 
     def key(self, condition: Recipe | dict) -> str:
@@ -204,7 +204,7 @@ class _Task:
 
 def _with_epochs(condition: Recipe | dict, epochs: int) -> Recipe | dict:
     of_recipe = isinstance(condition, Recipe)
-    return condition.but(epochs=epochs) if of_recipe else {**condition, "epochs": epochs}
+    return condition.replace(epochs=epochs) if of_recipe else {**condition, "epochs": epochs}
 
 
 class _Copy:

@@ -21,10 +21,10 @@ CNN = Recipe(
 )
 RECIPES = {
     "dropout, Adam": CNN,
-    "batch normalization, bfloat16": CNN.but(model="deep_cnn", precision="bfloat16"),
-    "epochs across passes": CNN.but(steps_per_epoch=3),
-    "stopping": CNN.but(patience=2, min_delta=0.05, epochs=8),
-    "schedule": CNN.but(optimizer="sgd", momentum=0.9, lr_step_size=2),
+    "batch normalization, bfloat16": CNN.replace(model="deep_cnn", precision="bfloat16"),
+    "epochs across passes": CNN.replace(steps_per_epoch=3),
+    "stopping": CNN.replace(patience=2, min_delta=0.05, epochs=8),
+    "schedule": CNN.replace(optimizer="sgd", momentum=0.9, lr_step_size=2),
 }
 
 
@@ -69,27 +69,35 @@ def test_without_a_whole_file_a_run_begins_anew(tmp_path, content):
     path = tmp_path / "run.npz"
     if content is not None:
         path.write_bytes(content)
-    same(single.train_one(CNN.but(epochs=1), 1, path), single.train_one(CNN.but(epochs=1), 1))
+    same(
+        single.train_one(CNN.replace(epochs=1), 1, path), single.train_one(CNN.replace(epochs=1), 1)
+    )
 
 
 def test_where_it_cannot_be_written_training_goes_on(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.warns(UserWarning, match="no checkpoint of this epoch"):
-        single.train_one(CNN.but(epochs=2), 1, tmp_path / "file" / "run.npz")
+        single.train_one(CNN.replace(epochs=2), 1, tmp_path / "file" / "run.npz")
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_longer_run_goes_on_from_a_shorter_ones_end(tmp_path, recipe):
     path = tmp_path / "run.npz"
-    single.train_one(recipe.but(epochs=1), 1, path)
-    whole = single.train_one(recipe.but(epochs=3), 1)
-    same(single.train_one(recipe.but(epochs=3), 1, path), whole)
-    same(single.train_one(recipe.but(epochs=3), 1, path), whole)  # trained and not yet stored
-    same(single.train_one(recipe.but(epochs=1), 1, path), single.train_one(recipe.but(epochs=1), 1))
+    single.train_one(recipe.replace(epochs=1), 1, path)
+    whole = single.train_one(recipe.replace(epochs=3), 1)
+    same(single.train_one(recipe.replace(epochs=3), 1, path), whole)
+    same(single.train_one(recipe.replace(epochs=3), 1, path), whole)  # trained and not yet stored
+    same(
+        single.train_one(recipe.replace(epochs=1), 1, path),
+        single.train_one(recipe.replace(epochs=1), 1),
+    )
 
 
 def test_a_run_that_ended_early_trains_no_further(monkeypatch, tmp_path):
-    for ended in (CNN.but(patience=1, min_delta=10.0, epochs=8), CNN.but(learning_rate=1e20)):
+    for ended in (
+        CNN.replace(patience=1, min_delta=10.0, epochs=8),
+        CNN.replace(learning_rate=1e20),
+    ):
         path = tmp_path / f"{ended.key}.npz"
         run = single.train_one(ended, 1, path)
         assert run.metrics["stop_epoch"] < ended.epochs
@@ -107,7 +115,7 @@ SCRIPT = """
 
 
 def test_after_kill_9_the_study_goes_on(monkeypatch, tmp_path):
-    recipe = CNN.but(epochs=60)
+    recipe = CNN.replace(epochs=60)
     monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "whole"))
     curves = run(recipe, [0]).curves
     expected = curves[curves["metric"] != "seconds"]["value"].tolist()

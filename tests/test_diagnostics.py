@@ -13,7 +13,7 @@ SMALL = Recipe(units=(8, 6), activation="relu", train_size=1_000, test_size=100)
 
 @pytest.mark.parametrize("task", ["classify", "inpaint"])
 def test_initial_gradients_are_those_of_the_loss(task):
-    recipe = SMALL.but(task=task)
+    recipe = SMALL.replace(task=task)
     found = diagnostics.initial_gradients(recipe, seed=3)
     keras.utils.set_random_seed(3)
     model = models.build(recipe)
@@ -42,10 +42,10 @@ def test_initial_gradients_are_those_of_the_loss(task):
 def test_initial_gradients_follow_the_seed():
     one, again, other = (diagnostics.initial_gradients(SMALL, seed) for seed in (0, 0, 1))
     assert one == again != other
-    normalized = diagnostics.initial_gradients(SMALL.but(batch_norm="input"), 0)
+    normalized = diagnostics.initial_gradients(SMALL.replace(batch_norm="input"), 0)
     assert normalized["first_gradient"] > 0
 
 
 def test_a_deep_sigmoid_network_starts_with_vanishing_gradients():
-    deep = diagnostics.initial_gradients(SMALL.but(units=(16,) * 7, activation="sigmoid"), 0)
+    deep = diagnostics.initial_gradients(SMALL.replace(units=(16,) * 7, activation="sigmoid"), 0)
     assert deep["first_gradient"] < 0.001 * deep["last_gradient"]

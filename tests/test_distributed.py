@@ -145,9 +145,9 @@ def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
     def of_a_cell(recipe):
         return [keras.layers.Flatten(), *[keras.layers.Dense(width) for width in widths]]
 
-    base = small.but(train_size=480, batch_size=80)
-    recipes = [base, base.but(dropout=0.5, optimizer="adam")]
-    recipes += [base.but(model=name, epochs=1) for name in ("simple_cnn", "of_a_cell")]
+    base = small.replace(train_size=480, batch_size=80)
+    recipes = [base, base.replace(dropout=0.5, optimizer="adam")]
+    recipes += [base.replace(model=name, epochs=1) for name in ("simple_cnn", "of_a_cell")]
     for _ in range(2):
         worker()
     shared = run(recipes, list(range(7)))

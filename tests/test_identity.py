@@ -102,7 +102,7 @@ EDITS = {  # a source that defines f, what is edited in it, and into what
         "from scipy.special import expit as g\ndef f(): return g(1)", "expit", "gamma",
     ),
     "recipe": (
-        "from fmnist_keras.protocols import KERAS_STUDY\nR = KERAS_STUDY.but(epochs=5)\n"
+        "from fmnist_keras.sources import KERAS_STUDY\nR = KERAS_STUDY.replace(epochs=5)\n"
         "def f(): return R", "5", "6",
     ),
 }  # fmt: skip

@@ -114,7 +114,9 @@ def test_images_of_any_size():
 
 
 def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path):
-    recipe = small.but(model="deep_cnn", width_multiplier=0.125, optimizer="adam", train_size=300)
+    recipe = small.replace(
+        model="deep_cnn", width_multiplier=0.125, optimizer="adam", train_size=300
+    )
     model = training.train_one(recipe, 0).model
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -124,7 +126,7 @@ def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path):
 
 
 def test_a_penalized_network_can_be_saved_and_loaded(small, tmp_path):
-    model = training.train_one(small.but(l1=0.01, l2=0.1, epochs=1), 0).model
+    model = training.train_one(small.replace(l1=0.01, l2=0.1, epochs=1), 0).model
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert float(sum(again.losses)) == float(sum(model.losses)) > 0

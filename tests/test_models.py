@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from fmnist_keras import models
 from fmnist_keras.models import keras
-from fmnist_keras.protocols import ARCHITECTURES
 from fmnist_keras.recipe import Recipe
+from fmnist_keras.sources import ARCHITECTURES
 
 
 def build(seed=0, **fields):

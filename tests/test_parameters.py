@@ -92,7 +92,9 @@ def test_a_recipes_field_is_checked_as_the_recipe_does(written):
     notebook = written("momentum = 0.9\nunits = (32,)\nscale = 'unit'\ntrain_size = 3000")
     check_parameters(notebook, {"momentum": 0.0, "units": [64, 64], "train_size": None})
     assert message({"momentum": 1}, notebook=notebook) == "momentum = 1: must be less than 1"
-    assert "'unit', 'symmetric', 'standard' or 'mnist'" in message({"scale": "units"}, notebook=notebook)
+    assert "'unit', 'symmetric', 'standard' or 'mnist'" in message(
+        {"scale": "units"}, notebook=notebook
+    )
 
 
 def test_defaults_are_what_the_cell_assigns(written):

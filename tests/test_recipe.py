@@ -9,8 +9,8 @@ import pytest
 
 from fmnist_keras.checks import check_seeds
 from fmnist_keras.errors import RecipeError
-from fmnist_keras.protocols import ARCHITECTURES, KERAS_STUDY
 from fmnist_keras.recipe import Recipe
+from fmnist_keras.sources import ARCHITECTURES, KERAS_STUDY
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = dict(
@@ -107,7 +107,7 @@ def test_errors_name_parameter_value_and_what_is_allowed(fields, start, allowed)
     text = message(Recipe, **fields)
     assert text.startswith(f"{start}: ")
     assert allowed in text
-    assert message(KERAS_STUDY.but, **fields) == text
+    assert message(KERAS_STUDY.replace, **fields) == text
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_recipe_is_immutable():
     recipe = Recipe()
     with pytest.raises(ValueError, match="frozen"):
         recipe.epochs = 1
-    other = recipe.but(epochs=1)
+    other = recipe.replace(epochs=1)
     assert (recipe.epochs, other.epochs) == (50, 1)
     assert other == Recipe(epochs=1)
     assert len({recipe, other, Recipe()}) == 2
@@ -229,18 +229,18 @@ def test_a_field_that_is_added_changes_no_key_unless_it_is_used():
     for recipe in (Recipe(), Recipe(model="vgg16", epochs=3)):
         later = WithWarmup(**recipe.model_dump())
         assert later.key == recipe.key
-        assert later.but(warmup=1).key != recipe.key
-        assert later.but(warmup=1).key != later.but(warmup=2).key
+        assert later.replace(warmup=1).key != recipe.key
+        assert later.replace(warmup=1).key != later.replace(warmup=2).key
 
 
 def test_a_checkpoint_is_known_by_all_but_name_and_epochs():
     recipe = Recipe(lr_step_size=2, epochs=2)
-    same = recipe.but(name="longer", epochs=9)
+    same = recipe.replace(name="longer", epochs=9)
     assert same.checkpoint_key == recipe.checkpoint_key
     for field, value in OTHER.items():
         base = Recipe(**NEEDS.get(field, {}))
         if field != "epochs":
-            assert base.but(**{field: value}).checkpoint_key != base.checkpoint_key, field
+            assert base.replace(**{field: value}).checkpoint_key != base.checkpoint_key, field
 
 
 def test_the_key_ignores_the_name_and_how_a_value_was_written():
@@ -260,7 +260,7 @@ def test_the_key_changes_with_every_other_field():
     assert set(OTHER) == set(Recipe.model_fields) - {"name"}
     for field, value in OTHER.items():
         base = Recipe(**NEEDS.get(field, {}))
-        assert base.but(**{field: value}).key != base.key, field
+        assert base.replace(**{field: value}).key != base.key, field
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def trained(monkeypatch):
 @pytest.fixture
 def cnn(small):
     """A recipe whose seeds are trained one by one."""
-    return small.but(model="simple_cnn")
+    return small.replace(model="simple_cnn")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def assert_equal(one, other):
 
 
 def test_frames_of_real_runs(small):
-    recipes = small.but(train_size=200, epochs=2).grid(learning_rate=[0.5, 0.1])
+    recipes = small.replace(train_size=200, epochs=2).grid(learning_rate=[0.5, 0.1])
     results = run(recipes, [4, 2])
     runs, curves = results.runs, results.curves
     pairs = [(recipe, seed) for recipe in recipes for seed in (4, 2)]
@@ -99,7 +99,7 @@ def test_frames_of_real_runs(small):
 
 
 def test_recipes_that_differ_in_name_share_their_runs(trained, cnn):
-    results = run([cnn.but(name="a"), cnn.but(name="b")], [0, 1])
+    results = run([cnn.replace(name="a"), cnn.replace(name="b")], [0, 1])
     assert len(trained) == 2
     assert list(results.runs["name"]) == ["a", "a", "b", "b"]
     assert results.runs["recipe"].nunique() == 1
@@ -131,7 +131,7 @@ def test_results_add_up_without_duplicates(trained, cnn):
     )
     assert_frame_equal(both.runs, expected.runs)
     assert_frame_equal(both.curves, expected.curves)
-    assert len((both + run(one.but(name="another"), [0, 1])).runs) == 8
+    assert len((both + run(one.replace(name="another"), [0, 1])).runs) == 8
 
 
 # Files
@@ -146,7 +146,7 @@ def test_what_is_kept_is_not_trained_again(trained, cnn):
     assert trained == []
     assert_frame_equal(first.runs, again.runs)
     assert_frame_equal(first.curves, again.curves)
-    more = run([*recipes, cnn.but(epochs=9)], [2, 1])
+    more = run([*recipes, cnn.replace(epochs=9)], [2, 1])
     assert trained == [(0.1, 2), (0.2, 2), (0.01, 2), (0.01, 1)]
     assert len(more.runs) == 6
 
@@ -167,7 +167,7 @@ def test_a_damaged_file_costs_its_own_run_alone(trained, cnn, results_folder, da
 
 
 def test_a_diverged_run_is_a_run(small):
-    recipe = small.but(activation="relu", learning_rate=1e20)
+    recipe = small.replace(activation="relu", learning_rate=1e20)
     run(recipe, [0, 1])
     results = run(recipe, [0, 1])  # read back
     for row in results.runs.to_dict("records"):
@@ -186,7 +186,7 @@ def test_a_run_without_finite_objective_comes_last(small, monkeypatch, loss):
         return [one for _ in seeds]
 
     monkeypatch.setattr(training, "train", train)
-    recipes = small.but(task="inpaint").grid(learning_rate=[0.1, 0.2])
+    recipes = small.replace(task="inpaint").grid(learning_rate=[0.1, 0.2])
     assert run(recipes, [0]).runs["objective"].tolist() == [-math.inf, -5.0]
 
 
@@ -261,7 +261,7 @@ def start(count):
 
 
 def real(small, count):
-    base = small.but(train_size=480, batch_size=80)
+    base = small.replace(train_size=480, batch_size=80)
     return run(base.grid(learning_rate=[0.5 / (n + 1) for n in range(count)]), [0, 1])
 
 
@@ -345,7 +345,7 @@ def test_code_edited_in_a_live_session_is_not_trained_with(trained, cnn, monkeyp
     monkeypatch.setattr(fingerprint, "on_disk", dict)
     run(cnn, [0])  # what is kept is what the session imported
     with pytest.raises(RuntimeError, match="restart the kernel"):
-        run(cnn.but(epochs=9), [0])
+        run(cnn.replace(epochs=9), [0])
     assert len(trained) == 1
 
 
@@ -424,7 +424,7 @@ def test_a_report_of_a_fresh_clone_needs_no_training(
     assert_frame_equal(first.curves, again.curves)
     assert len(pd.read_parquet(pack)) == 4
     options()
-    run(cnn.but(learning_rate=0.2), [0])
+    run(cnn.replace(learning_rate=0.2), [0])
     assert trained == [(0.2, 0)], "without a report of that profile there is no pack"
     store.archive("paper")
     assert pack.read_bytes() == before, "what it holds stays"

@@ -111,7 +111,7 @@ def test_it_explores_the_whole_range_and_then_closes_in(trained, small):
 
 
 def test_each_recipe_is_searched_at_points_of_its_own(trained, small):
-    one, other = (search(small.but(batch_size=size), 8, [0], **RANGE) for size in (50, 100))
+    one, other = (search(small.replace(batch_size=size), 8, [0], **RANGE) for size in (50, 100))
     assert not set(tried(one)) & set(tried(other))
 
 
@@ -225,7 +225,7 @@ def test_choices_may_be_of_any_kind(trained, small, results_folder):
 def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(trained, small):
     def make(optimizer, momentum, layers, width, learning_rate):
         changes = {"momentum": momentum} if optimizer == "sgd" else {}
-        return small.but(optimizer=optimizer, units=(width,) * layers,
+        return small.replace(optimizer=optimizer, units=(width,) * layers,
                          learning_rate=learning_rate, **changes)  # fmt: skip
 
     space = {"optimizer": choice("sgd", "adam"), "momentum": uniform(0.1, 0.9),

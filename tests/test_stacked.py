@@ -5,14 +5,14 @@ import pytest
 
 from fmnist_keras import training
 from fmnist_keras.backend import keras
-from fmnist_keras.protocols import (
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.sources import (
     DNN_HOMEWORK,
     KERAS_STUDY,
     MISSING_PIXELS,
     MLP_REPORT,
     PYTORCH_ASSIGNMENT,
 )
-from fmnist_keras.recipe import Recipe
 from fmnist_keras.training import single, stacked
 
 SEEDS = [0, 1, 2]
@@ -88,18 +88,18 @@ def test_seeds_stop_early_each_at_its_epoch():
 PUBLISHED = {
     "baseline": KERAS_STUDY,
     "ten units": MLP_REPORT,
-    "fifty units, norm": MLP_REPORT.but(units=(50, 50), batch_norm="after", l1=1e-4, l2=1e-3),
-    "adam, dropout": PYTORCH_ASSIGNMENT.but(units=(64, 128), dropout=0.25, batch_norm="before"),
-    "three layers": DNN_HOMEWORK.but(units=(42, 42, 42)),
+    "fifty units, norm": MLP_REPORT.replace(units=(50, 50), batch_norm="after", l1=1e-4, l2=1e-3),
+    "adam, dropout": PYTORCH_ASSIGNMENT.replace(units=(64, 128), dropout=0.25, batch_norm="before"),
+    "three layers": DNN_HOMEWORK.replace(units=(42, 42, 42)),
     "inpaint": MISSING_PIXELS,
-    "input normalized, norms": KERAS_STUDY.but(batch_norm="input", l2=1e-3, l2_squared=False),
+    "input normalized, norms": KERAS_STUDY.replace(batch_norm="input", l2=1e-3, l2_squared=False),
 }
 
 
 @pytest.mark.parametrize("recipe", PUBLISHED.values(), ids=PUBLISHED)
 def test_a_seed_has_the_same_numbers_to_the_bit_in_any_company(monkeypatch, recipe):
     # The last batch has 16 or 80 images: products of every size, none of them an odd one.
-    recipe = recipe.but(train_size=1_616, val_size=600, test_size=500, epochs=2)
+    recipe = recipe.replace(train_size=1_616, val_size=600, test_size=500, epochs=2)
     monkeypatch.setattr(stacked, "parallel_stacks", lambda: 1)
     together, alone = stacked.train_stacked(recipe, SEEDS), stacked.train_stacked(recipe, [2])
     monkeypatch.setattr(stacked, "parallel_stacks", lambda: 2)
@@ -128,9 +128,9 @@ def test_seeds_of_two_stacks_follow_runs_one_at_a_time(monkeypatch):
 
 KINDS = {
     "plain": KERAS_STUDY,
-    "norms": MLP_REPORT.but(l2=1e-3, l2_squared=False),
-    "L1 and L2 on all": PYTORCH_ASSIGNMENT.but(penalty="all", l1=1e-3, l2=1e-3),
-    "decay, norm": PYTORCH_ASSIGNMENT.but(batch_norm="after", weight_decay=1e-3),
+    "norms": MLP_REPORT.replace(l2=1e-3, l2_squared=False),
+    "L1 and L2 on all": PYTORCH_ASSIGNMENT.replace(penalty="all", l1=1e-3, l2=1e-3),
+    "decay, norm": PYTORCH_ASSIGNMENT.replace(batch_norm="after", weight_decay=1e-3),
 }
 
 
@@ -140,7 +140,7 @@ def test_stacks_of_equal_size_do_not_collide(monkeypatch, recipe, stacks):
     """Many short epochs keep the stacks in step: TensorFlow's arithmetic optimization, which
     backend.py turns off, crashed in every try of the penalized ones."""
     monkeypatch.setattr(stacked, "parallel_stacks", lambda: stacks)
-    recipe = recipe.but(
+    recipe = recipe.replace(
         validation="test", batch_size=32, train_size=64, test_size=100, epochs=480 // stacks
     )
     runs = stacked.train_stacked(recipe, list(range(2 * stacks)))
@@ -201,7 +201,7 @@ def fresh():
 
 @pytest.mark.parametrize("changes", BEFORE.values(), ids=BEFORE)
 def test_what_was_trained_before_leaves_no_trace(traced, fresh, changes):
-    stacked.train_stacked(FEATURED.but(**changes), SEEDS)
+    stacked.train_stacked(FEATURED.replace(**changes), SEEDS)
     for left, right in zip(fresh, stacked.train_stacked(FEATURED, SEEDS), strict=True):
         assert_equal(left, right)
 

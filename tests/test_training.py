@@ -49,7 +49,7 @@ def early():
     ],
 )
 def test_the_seed_settles_everything(small, fields):
-    recipe = small.but(optimizer="adam", **fields)
+    recipe = small.replace(optimizer="adam", **fields)
     first, again, other = (training.train_one(recipe, seed) for seed in (3, 3, 4))
     assert timeless(first.curves) == timeless(again.curves)
     assert timeless(first.metrics) == timeless(again.metrics)
@@ -83,7 +83,7 @@ def test_a_run_reports_its_epochs(early):
 
 def test_running_accuracy_trains_with_dropout_and_evaluated_accuracy_does_not(small):
     metrics = training.train_one(
-        small.but(
+        small.replace(
             dropout=0.8, activation="relu", optimizer="adam", learning_rate=0.01, epochs=10, l2=0.01
         ),
         0,
@@ -126,7 +126,7 @@ def test_scores_by_hand():
 
 @pytest.mark.parametrize("fields", [{}, {"patience": 2}, {"task": "inpaint"}])
 def test_a_diverged_run_ends_early_and_counts(small, fields):
-    recipe = small.but(activation="relu", learning_rate=1e20, **fields)
+    recipe = small.replace(activation="relu", learning_rate=1e20, **fields)
     metrics = training.train_one(recipe, 0).metrics
     assert (metrics["diverged"], metrics["stop_epoch"]) == (1, 1)
     assert not np.isfinite(metrics["train_loss"])
@@ -141,7 +141,7 @@ def test_a_diverged_run_ends_early_and_counts(small, fields):
 @pytest.mark.parametrize("steps_per_epoch", [None, 2])
 @pytest.mark.parametrize(("lr_step_size", "epochs"), [(1, 3), (2, 5), (4, 4), (5, 3)])
 def test_the_learning_rate_of_every_step(small, lr_step_size, epochs, steps_per_epoch):
-    recipe = small.but(
+    recipe = small.replace(
         epochs=epochs, lr_step_size=lr_step_size, learning_rate=0.5, steps_per_epoch=steps_per_epoch
     )
     optimizer = single.make_optimizer(recipe)
@@ -227,10 +227,10 @@ def test_adam_without_momentum_steps_by_the_last_gradient_alone(framework_defaul
 
 @pytest.mark.parametrize("fields", [{}, {"batch_norm": "before"}])
 def test_decay_is_coupled(small, fields):
-    plain = small.but(epochs=1, steps_per_epoch=1, learning_rate=0.5, **fields)
+    plain = small.replace(epochs=1, steps_per_epoch=1, learning_rate=0.5, **fields)
     start = initial_weights(plain, 7)
     without = trained_weights(plain, 7)
-    decayed = trained_weights(plain.but(weight_decay=0.1), 7)
+    decayed = trained_weights(plain.replace(weight_decay=0.1), 7)
     assert len(start) == (6 if fields else 4)
     for before, one, two in zip(start, without, decayed, strict=True):
         assert np.abs(one - before).max() > 0
@@ -304,7 +304,7 @@ def test_an_early_stopped_run_keeps_both_ends(early):
 
 def test_restored_metrics_are_those_of_a_run_to_the_best_epoch(early):
     recipe, run = early
-    until_best = recipe.but(patience=None, epochs=run.metrics["best_epoch"])
+    until_best = recipe.replace(patience=None, epochs=run.metrics["best_epoch"])
     shorter = training.train_one(until_best, 0).metrics
     for name in ("test_loss", "test_accuracy"):
         assert run.metrics[f"restored_{name}"] == pytest.approx(shorter[name], rel=1e-6)
@@ -316,19 +316,19 @@ def test_restored_metrics_are_those_of_a_run_to_the_best_epoch(early):
 
 @pytest.mark.parametrize("fields", [{}, {"task": "inpaint"}])
 def test_validation_on_the_test_set(small, fields):
-    run = training.train_one(small.but(validation="test", epochs=1, **fields), 0)
+    run = training.train_one(small.replace(validation="test", epochs=1, **fields), 0)
     for name in ("loss",) if fields else ("loss", "accuracy"):
         assert run.curves[f"val_{name}"][-1] == run.metrics[f"test_{name}"]
 
 
 def test_without_validation(small):
-    run = training.train_one(small.but(validation="none", epochs=1), 0)
+    run = training.train_one(small.replace(validation="none", epochs=1), 0)
     assert not any(name.startswith("val_") for name in (*run.curves, *run.metrics))
 
 
 @pytest.mark.parametrize(("validation", "same"), [("last", True), ("random", False)])
 def test_whether_the_split_follows_the_seed(small, validation, same):
-    recipe = small.but(validation=validation)
+    recipe = small.replace(validation=validation)
     one, two = (training.load_arrays(recipe, seed) for seed in (0, 1))
     assert np.array_equal(one.train, two.train) == same
     assert np.array_equal(one.parts["val"][0], two.parts["val"][0]) == same
@@ -348,7 +348,7 @@ def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
 
 
 def test_batches_are_the_passes_in_order(small):
-    recipe, train = small.but(batch_size=200), np.arange(100, 600)
+    recipe, train = small.replace(batch_size=200), np.arange(100, 600)
     found = list(itertools.islice(batches(recipe, train, 3), 6))
     assert [len(rows) for rows in found] == [200, 200, 100] * 2
     order = np.concatenate([epoch_order(train, 3, number) for number in (0, 1)])
@@ -358,7 +358,7 @@ def test_batches_are_the_passes_in_order(small):
 
 @pytest.mark.parametrize("column", [13, 14])
 def test_the_restore_task_hides_the_column_it_asks_for(small, column):
-    arrays = training.load_arrays(small.but(task="inpaint", column=column), 0)
+    arrays = training.load_arrays(small.replace(task="inpaint", column=column), 0)
     images = data.load()
     shown = {"train": images.train_images[:500], "val": images.train_images[-500:]}
     for part, pixels in {**shown, "test": images.test_images[:500]}.items():
@@ -370,7 +370,7 @@ def test_the_restore_task_hides_the_column_it_asks_for(small, column):
 
 
 def test_the_restore_task_learns(small):
-    recipe = small.but(task="inpaint", optimizer="adam", learning_rate=0.01, epochs=10)
+    recipe = small.replace(task="inpaint", optimizer="adam", learning_rate=0.01, epochs=10)
     run = training.train_one(recipe, 0)
     assert not any("accuracy" in name for name in (*run.curves, *run.metrics))
     truth = data.load().test_images[:500, :, 14] / 255

@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import statistics, verdicts
 from .claims import shown
-from .measures import plain, select
+from .measures import hashable, select
 from .numbers import Published
 from .numbers import select as numbers_of
 
@@ -78,7 +78,7 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
     open; of a number that is said of several members, one for each of these too."""
     apart = [*row.open, *filter(None, [row.each])]
     chosen = select(runs, row.where)
-    choices = [tuple(map(plain, values)) for _, *values in chosen[apart].itertuples()]
+    choices = [tuple(map(hashable, values)) for _, *values in chosen[apart].itertuples()]
     parts = [chosen[[one == other for other in choices]] for one in dict.fromkeys(choices)]
     for number, (metric, part) in enumerate(product(row.metric, parts)):
         if part["seed"].duplicated().any():
@@ -89,7 +89,7 @@ def _readings(row: Published, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
             line["verdict"] = verdicts.NOT_RUN
         line["assumed"] = _assumed(row, part, metric, is_first=number == 0)
         line["protocol"] = deviation or "as published"
-        yield line | {"member": plain(part[row.each].iloc[0]) if row.each else ""}
+        yield line | {"member": hashable(part[row.each].iloc[0]) if row.each else ""}
 
 
 def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def deviations(protocol: Mapping[str, Any], runs: pd.DataFrame) -> str:
     texts = []
     for field, theirs in protocol.items():
         column = runs["train_images" if field == "train_size" else field]
-        ours, least = dict.fromkeys(map(plain, column)), str(theirs).partition(">=")[2]
+        ours, least = dict.fromkeys(map(hashable, column)), str(theirs).partition(">=")[2]
         if not all(value >= float(least) if least else value == theirs for value in ours):
             texts.append(f"{field} {', '.join(map(str, ours))} (published {theirs})")
     return "; ".join(texts)
@@ -159,7 +159,7 @@ def _assumed(row: Published, part: pd.DataFrame, metric: str, is_first: bool) ->
     texts = [READ_AS.get(metric, metric.replace("_", " "))] if len(row.metric) > 1 else []
     for field in row.open:
         because = " (chosen because it fits)" if is_first and field in row.fitted else ""
-        texts.append(f"{field.replace('_', ' ')} {shown(plain(part[field].iloc[0]))}{because}")
+        texts.append(f"{field.replace('_', ' ')} {shown(hashable(part[field].iloc[0]))}{because}")
     return ", ".join(texts) or NOTHING
 
 

@@ -83,7 +83,7 @@ OF_CURVES = {
 }
 
 
-def plain(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     """The value as a hashable one: a list as a tuple."""
     return tuple(value) if isinstance(value, list | np.ndarray) else value
 
@@ -92,7 +92,7 @@ def select(runs: pd.DataFrame, arm: Mapping[str, Any]) -> pd.DataFrame:
     """The runs whose fields have the arm's values. ValueError if there are none."""
     keep = np.ones(len(runs), dtype=bool)
     for field, value in arm.items():
-        keep &= np.array([plain(ours) == plain(value) for ours in runs[field]], dtype=bool)
+        keep &= np.array([hashable(ours) == hashable(value) for ours in runs[field]], dtype=bool)
     if not keep.any():
         raise ValueError(f"no runs where {arm}")
     return runs[keep]

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import SPREAD, explain, label, legend_below, panels, told_apart
+from .style import SPREAD, explain, label, legend_below, line_style, panels
 
 MARKS = "line: mean of {seeds}; band: lowest to highest"
 
@@ -17,7 +17,7 @@ def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figu
     figure, axes = panels(len(metrics))
     for metric, axis in zip(metrics, axes, strict=True):
         part = frame[frame["metric"] == metric]
-        lines = told_apart(part, color)
+        lines = line_style(part, color)
         sns.lineplot(part, x="epoch", y="value", **lines, errorbar=SPREAD, ax=axis)
         _label(axis, label(metric), part)
     explain(figure, frame, MARKS)
@@ -36,7 +36,7 @@ def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
             names = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
             lines = part[part["metric"].isin(names)].replace({"metric": names})
             lines = lines.sort_values("metric", kind="stable")  # training first
-            apart = told_apart(lines, "metric")
+            apart = line_style(lines, "metric")
             sns.lineplot(lines, x="epoch", y="value", **apart, errorbar=SPREAD, ax=axis)
             axis.set(title=str(name) if by == "name" else f"{label(by)} {name}")
             axis.get_legend().set(title=None, visible=quantity == "loss")

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from .style import PANEL, SPREAD, explain, label, told_apart
+from .style import PANEL, SPREAD, explain, label, line_style
 
 FEW = 6  # settings whose labels fit below an axis
 
@@ -17,7 +17,7 @@ def against(
     """A metric of the runs against a numeric setting (log axis by default): every seed a faint dot,
     their mean a line, the seeds' range a band."""
     figure, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.2))
-    lines = told_apart(runs, color)
+    lines = line_style(runs, color)
     sns.lineplot(runs, x=x, y=y, **lines, errorbar=SPREAD, marker="o", ax=axis)
     colors = {name: lines[name] for name in ("hue", "hue_order", "palette") if name in lines}
     sns.scatterplot(runs, x=x, y=y, **colors, s=14, alpha=0.5, ax=axis, legend=False)

@@ -47,7 +47,7 @@ def panels(number: int, **options: str) -> tuple[Figure, list[plt.Axes]]:
     return figure, list(axes.flat[:number])
 
 
-def told_apart(frame: pd.DataFrame, color: str | None) -> dict:
+def line_style(frame: pd.DataFrame, color: str | None) -> dict:
     """How lines are told apart by a column: by color and by line style."""
     if color is None:
         return {}

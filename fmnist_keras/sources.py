@@ -5,18 +5,18 @@ from .recipe import Recipe
 KERAS_STUDY = Recipe()
 """The Keras study's baseline: 784-32-10 sigmoid, SGD at 0.01, batch 128, the last 10 % held out."""
 
-_tuned = KERAS_STUDY.but(optimizer="adam", learning_rate=0.001)
+_tuned = KERAS_STUDY.replace(optimizer="adam", learning_rate=0.001)
 
 ARCHITECTURES = {
     recipe.name: recipe
     for recipe in [
-        KERAS_STUDY.but(name="Initial NN"),
-        _tuned.but(name="Dropout ANN", dropout=0.2),
-        _tuned.but(name="Deep ANN", units=(32, 32, 32)),
-        _tuned.but(name="Simple CNN", model="simple_cnn"),
-        _tuned.but(name="Dropout CNN", model="dropout_cnn"),
-        _tuned.but(name="Deep CNN + BN", model="deep_cnn"),
-        _tuned.but(name="VGG-16", model="vgg16", initializer="he_normal"),
+        KERAS_STUDY.replace(name="Initial NN"),
+        _tuned.replace(name="Dropout ANN", dropout=0.2),
+        _tuned.replace(name="Deep ANN", units=(32, 32, 32)),
+        _tuned.replace(name="Simple CNN", model="simple_cnn"),
+        _tuned.replace(name="Dropout CNN", model="dropout_cnn"),
+        _tuned.replace(name="Deep CNN + BN", model="deep_cnn"),
+        _tuned.replace(name="VGG-16", model="vgg16", initializer="he_normal"),
     ]
 }
 """The rows of the Keras study's table 6.1. The report gives names and little else: the dense nets
