@@ -92,7 +92,7 @@ smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
 mutants: $(READY) ## break the code on purpose, here and there, and see that a test fails
 	$(BIN)/python tests/mutants.py
-references: $(READY) ## store anew what the checks compare with (PROFILE=smoke, quick or paper)
+references: $(READY) ## store anew what the checks compare with (PROFILE=smoke or quick)
 	$(BIN)/python scripts/references.py $(PROFILE)
 readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
 	$(BIN)/python scripts/readme.py $(PROFILE)

@@ -40,7 +40,7 @@ Name = Annotated[str, AfterValidator(_one_line)]
 
 def meant(name: str, allowed: Iterable[str]) -> str:
     """What a name that is not allowed may stand for, and all that are."""
-    close = difflib.get_close_matches(name.strip("_").lower(), allowed := list(allowed), n=1)
+    close = difflib.get_close_matches(str(name).strip("_").lower(), allowed := list(allowed), n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{hint}known names: {', '.join(allowed)}"
 

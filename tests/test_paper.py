@@ -65,7 +65,7 @@ def alike(ours, theirs) -> bool:
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(alike, ours, theirs))
     if isinstance(ours, float) and isinstance(theirs, float):
-        return bool(np.isclose(ours, theirs, rtol=1e-4, atol=1e-7, equal_nan=True))
+        return bool(np.isclose(ours, theirs, rtol=1e-3, atol=1e-7, equal_nan=True))
     return ours == theirs
 
 
