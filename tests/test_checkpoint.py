@@ -15,6 +15,8 @@ from fmnist_keras.recipe import Recipe
 from fmnist_keras.runs import run
 from fmnist_keras.training import single
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"train_size": 300, "val_size": 200, "test_size": 200, "batch_size": 64, "epochs": 4}
 CNN = Recipe(
     **SIZES, model="dropout_cnn", width_multiplier=0.1, optimizer="adam", learning_rate=0.01

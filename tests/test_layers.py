@@ -113,6 +113,7 @@ def test_images_of_any_size():
     assert model(images()).shape == (4, 7, 5, 4)
 
 
+@pytest.mark.slow
 def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path):
     recipe = small.replace(
         model="deep_cnn", width_multiplier=0.125, optimizer="adam", train_size=300

@@ -97,6 +97,7 @@ def run(name: str, folder, **changes):
 SMALL = {"seeds": [0, 1], "train_size": 5000, "test_size": 1000}
 
 
+@pytest.mark.slow
 def test_baseline_runs_through_papermill(tmp_path):
     rows = run("02_baseline", tmp_path, **SMALL, epochs=4)
     accuracy = float(rows["K-F2.2-acc"]["measured"].partition(" ")[0])
@@ -105,6 +106,7 @@ def test_baseline_runs_through_papermill(tmp_path):
     assert rows["K-S2-steps"]["verdict"] == "not reproduced"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"epochz": 3}, "epochz = 3: 02_baseline has no such parameter"),

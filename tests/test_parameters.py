@@ -134,6 +134,7 @@ def test_of_other_values_those_with_a_parameters_name_in_other_letters_are_refus
     assert message(namespace(EPOCHS=3), check_namespace).startswith("EPOCHS = 3: ")
 
 
+@pytest.mark.slow
 def test_a_chapter_begins_again_with_an_edited_value():
     begin = "from fmnist_keras.chapter import begin\nbegin('02_baseline', globals())"
     sources = ["epochs = 3\nseeds = [0]", begin, "epochs = 4", begin, "epochs = 'x'", begin]

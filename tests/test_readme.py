@@ -84,6 +84,7 @@ def executed(heading: str, results) -> str:
     return notebook.cells[0].outputs[-1].data["text/plain"]
 
 
+@pytest.mark.slow
 def test_an_architecture_is_a_cell(tmp_path):
     shown = executed("An architecture", tmp_path).splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in shown[2:]}

@@ -70,6 +70,7 @@ def assert_equal(one, other):
 # Frames
 
 
+@pytest.mark.slow
 def test_frames_of_real_runs(small):
     recipes = small.replace(train_size=200, epochs=2).grid(learning_rate=[0.5, 0.1])
     results = run(recipes, [4, 2])
@@ -265,6 +266,7 @@ def real(small, count):
     return run(base.grid(learning_rate=[0.5 / (n + 1) for n in range(count)]), [0, 1])
 
 
+@pytest.mark.slow
 def test_two_processes_train_each_run_once_and_give_the_same_numbers(
     small, results_folder, monkeypatch
 ):

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "REUSE", "JOBS", "PORT", "FMNIST_OPTIONS"}
 WAIT = """
 import os, time
+
+pytestmark = pytest.mark.slow
 open("pid", "w").write(str(os.getpid()))
 time.sleep(60)
 """

@@ -99,6 +99,7 @@ def test_a_search_that_cannot_be(trained, small, options, start):
     assert trained == []
 
 
+@pytest.mark.slow
 def test_it_explores_the_whole_range_and_then_closes_in(trained, small):
     found = search(small, 24, [0], **RANGE)
     logs = sorted(math.log10(rate) for rate in tried(found)[:EXPLORED])
@@ -164,6 +165,7 @@ def test_a_storage_that_cannot_be_used_is_one_line_before_it_trains(trained, sma
     assert trained == []
 
 
+@pytest.mark.slow
 def test_it_can_maximize_a_value_of_its_own(trained, small):
     aim = 30.0
 
@@ -176,6 +178,7 @@ def test_it_can_maximize_a_value_of_its_own(trained, small):
     assert usual.best.learning_rate == pytest.approx(BEST_RATE, rel=0.3)
 
 
+@pytest.mark.slow
 def test_random_search_is_the_yardstick(trained, small):
     tpe, random = (search(small, 24, [0], sampler=name, **RANGE) for name in ("tpe", "random"))
     assert len(random.trials()) == 24
@@ -185,6 +188,7 @@ def test_random_search_is_the_yardstick(trained, small):
         search(small, 3, [0], sampler="grid", **RANGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("low", "high", "edge"),
     [(1e-3, 0.2, "learning_rate: upper edge"), (0.2, 9.0, "learning_rate: lower edge"),
@@ -237,6 +241,7 @@ def test_a_function_makes_a_recipe_of_parameters_that_depend_on_each_other(train
         search(small, 12, [0], optimizer=choice("sgd", "adam"), momentum=uniform(0.1, 0.9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
@@ -296,6 +301,7 @@ search(small, 10, [0, 1], learning_rate=log_uniform(1e-3, 100.0))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_loses_and_repeats_no_trial(small, results_folder, monkeypatch):
     worker = subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

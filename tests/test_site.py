@@ -14,6 +14,8 @@ from fmnist_keras import evidence
 from fmnist_keras.chapter import collect
 from fmnist_keras.settings import ROOT
 
+pytestmark = pytest.mark.slow
+
 PROFILE = "paper"  # what make site shows
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHAPTERS = [p for p in (ROOT / "reports" / PROFILE).glob("*.ipynb") if p.stem != "14_summary"]

@@ -15,6 +15,8 @@ from fmnist_keras.sources import (
 )
 from fmnist_keras.training import single, stacked
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [0, 1, 2]
 SMALL = {"train_size": 1_500, "val_size": 600, "test_size": 500, "epochs": 2, "units": (16,)}
 """1,500 images leave a smaller last batch at all batch sizes used here."""

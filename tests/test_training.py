@@ -13,6 +13,8 @@ from fmnist_keras.recipe import Recipe
 from fmnist_keras.training import history, single
 from fmnist_keras.training.arrays import batches, epoch_order
 
+pytestmark = pytest.mark.slow
+
 
 def initial_weights(recipe, seed):
     keras.utils.set_random_seed(seed)
