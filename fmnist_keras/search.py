@@ -55,11 +55,10 @@ class Search:
     def trials(self) -> pd.DataFrame:
         """A row per trial, in order: ``number``, its parameters, ``value`` and the ``best`` so far;
         with a pruner also ``state``."""
-        rows = [
+        frame = pd.DataFrame(
             {"number": t.number, **t.params, "value": t.value, "state": t.state.name.lower()}
             for t in self.study.trials
-        ]
-        frame = pd.DataFrame(rows)
+        )
         frame = frame if (frame["state"] == "pruned").any() else frame.drop(columns="state")
         return frame.assign(best=frame["value"].cummax().ffill())
 
@@ -122,8 +121,8 @@ def search(
         runs = task.next_trial(study)
         mirror.add(study.trials[-1])
         results = runs if results is None else results + runs
-    about = {"seeds": len(seeds), "sampler": sampler}
-    return Search(study, task.condition(study.best_params), results, about)
+    best, about = task.condition(study.best_params), {"seeds": len(seeds), "sampler": sampler}
+    return Search(study, best, results, about)
 
 
 @dataclass(frozen=True)
