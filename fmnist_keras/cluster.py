@@ -8,9 +8,12 @@ Whatever workers, retries and a dashboard need is Dask's. Results are kept where
 
 import asyncio
 import logging
+import multiprocessing
+import pickle
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 from . import fingerprint, provenance, registry
 from .conditions import Job, OfRecipe
@@ -19,6 +22,7 @@ from .runs import together
 from .store import keep, remove
 
 try:
+    import cloudpickle
     import distributed
 except ImportError:
     raise StorageError(
@@ -41,7 +45,9 @@ def train(address: str, missing: list[Job]) -> Iterator[int]:
     try:
         with distributed.Client(address, timeout=SECONDS, set_as_default=False) as client:
             tasks = {
-                client.submit(_work, jobs, _registered(jobs), key=name, retries=2): jobs
+                client.submit(
+                    _work, cloudpickle.dumps((jobs, _registered(jobs))), key=name, retries=2
+                ): jobs
                 for name, jobs in _blocks(missing).items()
             }
             done = 0
@@ -84,8 +90,9 @@ def _registered(jobs: list[Job]) -> list[tuple[str, str, registry.Entry]]:
     ]
 
 
-def _work(jobs: list[Job], registered: list[tuple[str, str, registry.Entry]]) -> list[dict]:
+def _work(asked: bytes) -> list[dict]:
     """What a worker does: train runs of one condition and return what is kept of each."""
+    jobs, registered = pickle.loads(asked)
     condition = jobs[0].condition
     if condition.fingerprint not in fingerprint.IMPORTED.values():
         raise StorageError(
@@ -103,7 +110,9 @@ def _work(jobs: list[Job], registered: list[tuple[str, str, registry.Entry]]) ->
 
 async def _serve(address: str) -> None:
     if address:
-        async with distributed.Worker(address, nthreads=1) as worker:
+        # Training has its own process: Dask's threads draw from the random numbers of Keras.
+        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        async with distributed.Worker(address, nthreads=1, executor=pool) as worker:
             print(f"working for {address}; Ctrl-C ends it", flush=True)
             return await worker.finished()
     async with distributed.Scheduler(port=PORT) as scheduler:

@@ -4,11 +4,13 @@ frames come out as without them, and whatever dies costs what was training alone
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,9 @@ def processes():
     """Start processes that end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(*command, **environment):
+        def start(*command, cwd=ROOT, **environment):
             process = subprocess.Popen(
-                [sys.executable, *map(str, command)], cwd=ROOT, env=os.environ | environment,
+                [sys.executable, *map(str, command)], cwd=cwd, env=os.environ | environment,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
             stack.callback(process.wait)
@@ -109,8 +111,8 @@ def slow(tmp_path):
             time.sleep(0.02)
         return begun()
 
-    slow.settings, slow.until = {"log": str(log), "seconds": 0.3}, until
-    return slow
+    settings = {"log": str(log), "seconds": 0.3}
+    return types.SimpleNamespace(train=slow, settings=settings, until=until)
 
 
 def in_background(function):
@@ -159,7 +161,7 @@ def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
 
 def test_a_killed_workers_runs_are_trained_by_another(worker, slow):
     workers = [worker(), worker()]
-    wait = in_background(lambda: run(slow.settings, list(range(8)), train=slow))
+    wait = in_background(lambda: run(slow.settings, list(range(8)), train=slow.train))
     slow.until(3)
     workers[0].kill()
     assert wait().runs["value"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
@@ -170,9 +172,9 @@ def test_a_killed_workers_runs_are_trained_by_another(worker, slow):
 
 def test_a_notebook_that_joins_late_shares_what_is_in_flight(worker, slow, results_folder):
     worker()
-    first = in_background(lambda: run(slow.settings, list(range(6)), train=slow))
+    first = in_background(lambda: run(slow.settings, list(range(6)), train=slow.train))
     slow.until(2)
-    second = in_background(lambda: run(slow.settings, list(range(6)), train=slow))
+    second = in_background(lambda: run(slow.settings, list(range(6)), train=slow.train))
     assert first().runs["value"].tolist() == second().runs["value"].tolist()
     assert sorted(seed for seed, _ in slow.until(6)) == list(range(6))
 
@@ -181,7 +183,7 @@ def test_a_scheduler_that_goes_away_is_one_line_and_what_is_finished_is_kept(
     worker, scheduler, slow, monkeypatch, results_folder
 ):
     worker()
-    wait = in_background(lambda: run(slow.settings, list(range(20)), train=slow))
+    wait = in_background(lambda: run(slow.settings, list(range(20)), train=slow.train))
     slow.until(4)
     scheduler[0].kill()
     with pytest.raises(
@@ -193,7 +195,7 @@ def test_a_scheduler_that_goes_away_is_one_line_and_what_is_finished_is_kept(
     assert 2 <= kept < 20
     monkeypatch.delenv("FMNIST_OPTIONS")
     before = len(slow.until(4))
-    assert len(run(slow.settings, list(range(20)), train=slow).runs) == 20
+    assert len(run(slow.settings, list(range(20)), train=slow.train).runs) == 20
     assert len(slow.until(20)) - before == 20 - kept
 
 
@@ -205,19 +207,18 @@ def test_no_scheduler_is_one_line(monkeypatch, slow):
         monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"scheduler": address}))
         monkeypatch.setattr("fmnist_keras.cluster.SECONDS", 2)
         with pytest.raises(StorageError, match=f"^SCHEDULER = '{address}'.*{line}"):
-            run(slow.settings, [0], train=slow)
+            run(slow.settings, [0], train=slow.train)
 
 
 def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, tmp_path):
-    code = (
-        "import runpy, sys; from fmnist_keras import fingerprint; "
-        "fingerprint.CURRENT, fingerprint.IMPORTED = 'other', dict(dense='other'); "
-        "sys.argv[1:] = [%r]; runpy.run_module('fmnist_keras.cluster', run_name='__main__')"
-    )
-    process = processes("-c", code % scheduler[1], FMNIST_RESULTS=str(tmp_path / "worker"))
+    shutil.copytree(ROOT / "fmnist_keras", tmp_path / "other" / "fmnist_keras")
+    with (tmp_path / "other" / "fmnist_keras" / "data.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    process = processes(
+        "-m", "fmnist_keras.cluster", scheduler[1], cwd=tmp_path / "other",
+        FMNIST_RESULTS=str(tmp_path / "worker"), PYTHONPATH=str(tmp_path / "other"),
+    )  # fmt: skip
     assert process.stdout.readline().startswith("working for")
-    with pytest.raises(
-        StorageError, match=r"has other code or libraries .fingerprint other"
-    ) as caught:
-        run(slow.settings, [0], train=slow)
+    with pytest.raises(StorageError, match=r"has other code or libraries .fingerprint") as caught:
+        run(slow.settings, [0], train=slow.train)
     assert "\n" not in str(caught.value)
