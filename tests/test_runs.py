@@ -291,11 +291,9 @@ def test_twenty_kills_in_the_middle_of_training_change_no_number(
     for number in range(kills):
         process = start(number + 2)  # there is always something to train
         assert process.stdout.readline().startswith("training"), process.stderr.read()
-        time.sleep(chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 2))
         process.kill()
         process.communicate()
-    trained_so_far = len(list((results_folder / "runs").glob("*.json")))
-    assert trained_so_far > kills / 2
     killed = real(small, kills + 1)
     monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
     assert_equal(killed, real(small, kills + 1))
