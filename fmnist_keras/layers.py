@@ -65,7 +65,7 @@ def _weight_gradient(x, g):
 
 
 LEAST_EPSILON = 1.001e-5
-"""TensorFlow's fused operation takes no smaller one."""
+"""A smaller one is left to Keras: cuDNN long refused it."""
 
 
 @keras.saving.register_keras_serializable("fmnist_keras")
