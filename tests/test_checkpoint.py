@@ -82,17 +82,13 @@ def test_where_it_cannot_be_written_training_goes_on(tmp_path):
         single.train_one(CNN.replace(epochs=2), 1, tmp_path / "file" / "run.npz")
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_a_longer_run_goes_on_from_a_shorter_ones_end(tmp_path, recipe):
-    path = tmp_path / "run.npz"
-    single.train_one(recipe.replace(epochs=1), 1, path)
-    whole = single.train_one(recipe.replace(epochs=3), 1)
-    same(single.train_one(recipe.replace(epochs=3), 1, path), whole)
-    same(single.train_one(recipe.replace(epochs=3), 1, path), whole)  # trained and not yet stored
-    same(
-        single.train_one(recipe.replace(epochs=1), 1, path),
-        single.train_one(recipe.replace(epochs=1), 1),
-    )
+@pytest.mark.parametrize("kind", ["dropout, Adam", "stopping", "schedule"])
+def test_a_longer_run_goes_on_from_a_shorter_ones_end(tmp_path, kind):
+    path, short, long = tmp_path / "run.npz", *(RECIPES[kind].replace(epochs=n) for n in (1, 3))
+    first, whole = single.train_one(short, 1, path), single.train_one(long, 1)
+    same(single.train_one(long, 1, path), whole)
+    same(single.train_one(long, 1, path), whole)  # trained and not yet stored
+    same(single.train_one(short, 1, path), first)  # the file holds more epochs than it has
 
 
 def test_a_run_that_ended_early_trains_no_further(monkeypatch, tmp_path):
