@@ -13,7 +13,7 @@ import pickle
 import socket
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
 from . import fingerprint, provenance, registry
 from .conditions import Job, OfRecipe
@@ -59,7 +59,7 @@ def train(address: str, missing: list[Job]) -> Iterator[int]:
             f"SCHEDULER = {address!r} does not answer ({_first_line(error)}); what is finished is "
             "kept, and the same command goes on"
         ) from None
-    except (ValueError, distributed.KilledWorker) as error:
+    except (ValueError, BrokenExecutor, distributed.KilledWorker) as error:
         raise StorageError(f"SCHEDULER = {address!r}: {_first_line(error)}") from None
 
 
@@ -73,7 +73,6 @@ def _blocks(missing: list[Job]) -> dict[str, list[Job]]:
     for name, jobs in together(missing).items():
         mark = jobs[0].condition.fingerprint
         for job in jobs:
-            job.condition.checkpoint(job.seed)  # finds what identifies it, with its source at hand
             tasks.setdefault(f"{name}-{job.seed // BLOCK}-{mark}", []).append(job)
     return {f"{key}-{'.'.join(str(job.seed) for job in jobs)}": jobs for key, jobs in tasks.items()}
 

@@ -34,10 +34,6 @@ class OfRecipe:
         return identity(self.diagnose)
 
     @functools.cached_property
-    def _started(self) -> str:
-        return self.recipe.checkpoint_key
-
-    @functools.cached_property
     def fingerprint(self) -> str:
         return fingerprint.of_recipe(self.recipe)
 
@@ -52,8 +48,8 @@ class OfRecipe:
         return training.worth_stacking(self.recipe)
 
     def checkpoint(self, seed: int) -> Path:
-        """Where a long run keeps what it has so far, and a longer one of the same code finds it."""
-        return _checkpoints() / f"{self._started}-{seed}-{self.fingerprint}.npz"
+        """Where a long run keeps what it has so far; only the same code goes on from there."""
+        return _checkpoints() / f"{self.key}-{seed}-{self.fingerprint}.npz"
 
     def train(self, seeds: list[int]) -> list[dict]:
         """Metrics and curves of a run at each seed."""
@@ -93,18 +89,11 @@ class OfFunction:
         wants_folder = "folder" in inspect.signature(self.function).parameters
         return {"seed": seed, **settings, **({"folder": folder} if wants_folder else {})}
 
-    def _digest(self, *left_out: str) -> str:
-        decisive = {name: v for name, v in self.settings.items() if name not in left_out}
-        text = json.dumps([identity(self.function), decisive], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
     @functools.cached_property
     def key(self) -> str:
-        return self._digest("name")
-
-    @functools.cached_property
-    def _started(self) -> str:
-        return self._digest("name", "epochs")
+        decisive = {name: value for name, value in self.settings.items() if name != "name"}
+        text = json.dumps([identity(self.function), decisive], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -114,9 +103,8 @@ class OfFunction:
     seeds_train_together = False
 
     def checkpoint(self, seed: int) -> Path:
-        """The run's own folder. It does not depend on ``epochs``, so that a longer run may go on
-        from a shorter one."""
-        return _checkpoints() / f"{self._started}-{seed}-{self.fingerprint}"
+        """The run's own folder."""
+        return _checkpoints() / f"{self.key}-{seed}-{self.fingerprint}"
 
     def train(self, seeds: list[int]) -> list[dict]:
         """Metrics and curves of a run at each seed."""

@@ -214,12 +214,6 @@ class Recipe(BaseModel):
         text = json.dumps([fields, derived], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    @property
-    def checkpoint_key(self) -> str:
-        """What a checkpoint of the run is known by: the key, whatever the number of epochs, since
-        a longer run goes on from where a shorter one ended."""
-        return self.model_copy(update={"epochs": MOST_UPDATES}).key
-
     def _plain(self) -> dict[str, Any]:
         """Fields whose value says no more than the default, with the default."""
         same = {

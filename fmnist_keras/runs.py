@@ -59,8 +59,8 @@ def run(
     With ``train`` a function is trained instead: ``recipes`` are its settings, one dict or several,
     of which ``name`` is a label; ``train(seed=…, **settings)`` returns a dict of metrics, or two
     dicts, metrics and curves (a list with a number per epoch). If it takes a ``folder``, each run
-    has one of its own, say for a checkpoint; it is removed once the run is stored, unless
-    ``keep_checkpoints``, which lets a longer run of the same go on from there.
+    has one of its own, say for a checkpoint. Checkpoints are removed once their run is stored,
+    unless ``keep_checkpoints``: see :func:`hand_on`.
 
     Raises RecipeError, before anything trains, without recipes or for settings that the function
     does not take; StorageError where runs cannot be kept; RuntimeError where something must be
@@ -70,18 +70,28 @@ def run(
     recipes = [recipes] if isinstance(recipes, Recipe | Mapping) else list(recipes)
     if not recipes:
         raise RecipeError("recipes = []: must hold at least one recipe")
-    conditions = [
-        OfFunction(train, {"name": "", **each}) if train else OfRecipe(each, diagnose)
-        for each in recipes
-    ]
+    conditions = [_condition(each, diagnose, train) for each in recipes]
     jobs = [Job(condition, seed) for condition in conditions for seed in seeds]
-    found = _complete({job.id: job for job in jobs})
-    for job in jobs if not keep_checkpoints else []:
-        remove(job.condition.checkpoint(job.seed))
+    found = _complete({job.id: job for job in jobs}, keep_checkpoints)
     return _frames([(job, found[job.id]) for job in jobs])
 
 
-def _complete(jobs: dict[str, Job]) -> dict[str, dict]:
+def _condition(recipe: Recipe | Mapping, diagnose=None, train=None) -> OfRecipe | OfFunction:
+    return OfFunction(train, {"name": "", **recipe}) if train else OfRecipe(recipe, diagnose)
+
+
+def hand_on(recipe, longer, seeds: list[int], train: Callable | None = None) -> None:
+    """Give the checkpoints that runs of ``recipe`` left to those of ``longer``, the same for more
+    epochs, which go on from there; drop them where that is None."""
+    for seed in seeds:
+        left = _condition(recipe, train=train).checkpoint(seed)
+        if longer and left.exists():
+            with contextlib.suppress(OSError):  # that one has begun already, or begins anew
+                left.rename(_condition(longer, train=train).checkpoint(seed))
+        remove(left)
+
+
+def _complete(jobs: dict[str, Job], keep_checkpoints: bool) -> dict[str, dict]:
     """Work, or wait for others' work, until every job has its run; return what is kept of each."""
     found, progress = {}, Progress(len(jobs))
     while True:
@@ -99,10 +109,10 @@ def _complete(jobs: dict[str, Job]) -> dict[str, dict]:
             for done in cluster.train(address, missing):
                 progress.show(len(found) + done)
         else:
-            _train_first_free(missing)
+            _train_first_free(missing, keep_checkpoints)
 
 
-def _train_first_free(missing: list[Job]) -> None:
+def _train_first_free(missing: list[Job], keep_checkpoints: bool) -> None:
     """Train and store what no other process is at, as much as trains at once; wait for a moment
     where others are at all of it."""
     for name, jobs in together(missing).items():
@@ -112,6 +122,8 @@ def _train_first_free(missing: list[Job]) -> None:
             jobs = [job for job in jobs if not find(job)]
             if jobs:
                 keep(jobs, jobs[0].condition.train([job.seed for job in jobs]))
+            for job in jobs if not keep_checkpoints else []:
+                remove(job.condition.checkpoint(job.seed))
             return
     time.sleep(0.5)
 

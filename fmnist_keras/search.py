@@ -10,6 +10,7 @@ import contextlib
 import copy
 import functools
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ import filelock
 import optuna
 import pandas as pd
 import sqlalchemy
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
@@ -30,9 +31,9 @@ from .conditions import OfFunction
 from .errors import RecipeError, StorageError
 from .identity import identity
 from .recipe import Recipe
-from .runs import Results, run
+from .runs import Results, hand_on, run
 from .settings import option, results_folder
-from .spaces import choice, edge, log_uniform, points_between, suggest, uniform
+from .spaces import choice, edge, in_texts, log_uniform, points_between, suggest, uniform
 
 __all__ = ["Search", "choice", "log_uniform", "search", "uniform"]
 
@@ -44,11 +45,10 @@ Base = Recipe | Mapping | Callable[..., Recipe | Mapping]
 
 @dataclass(frozen=True)
 class Search:
-    """A finished search: its Optuna study, and all runs that it made."""
+    """A finished search: its Optuna study, recipe or settings of the best trial, and all runs."""
 
     study: optuna.Study
     best: Recipe | dict
-    """The recipe, or the settings, of the best trial."""
     results: Results
     about: dict[str, Any]
 
@@ -59,8 +59,8 @@ class Search:
             {"number": t.number, **t.params, "value": t.value, "state": t.state.name.lower()}
             for t in self.study.trials
         )
-        frame = frame if (frame["state"] == "pruned").any() else frame.drop(columns="state")
-        return frame.assign(best=frame["value"].cummax().ffill())
+        columns = [] if (frame["state"] == "pruned").any() else ["state"]
+        return frame.drop(columns=columns).assign(best=frame["value"].cummax().ffill())
 
     def summary(self) -> dict[str, object]:
         """What a report says of the search: budget, sampler, best parameters and value, and which
@@ -112,7 +112,7 @@ def search(
     if (pruner is None) != (rungs is None):
         raise RecipeError(f"rungs = {rungs!r}: a pruner needs them, the epochs after which it acts")
     rungs = sorted(check(Counts, "rungs", rungs)) if pruner else []
-    task = _Task(base, seeds, sampler, value, train, rungs, space)
+    task = _Task(base, seeds, sampler, value or _objective, train, rungs, space)
     task.check_space()
     mirror, results = _Copy(task), None
     pruner = copy.deepcopy(pruner)  # some learn from their trials, and would act otherwise again
@@ -121,8 +121,8 @@ def search(
         runs = task.next_trial(study)
         mirror.add(study.trials[-1])
         results = runs if results is None else results + runs
-    best, about = task.condition(study.best_params), {"seeds": len(seeds), "sampler": sampler}
-    return Search(study, best, results, about)
+    about = {"seeds": len(seeds), "sampler": sampler}
+    return Search(study, task.condition(study.best_params), results, about)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Task:
     base: Base
     seeds: list[int]
     sampler: str
-    value: Callable[[Results], float] | None
+    value: Callable[[Results], float]
     train: Callable[..., Any] | None
     rungs: list[int]
     space: dict[str, BaseDistribution]
@@ -186,19 +186,22 @@ class _Task:
         params = suggest(self.space, study.trials, self.sampler, int(self.first_key[:6], 16))
         study.enqueue_trial(params)
         trial, condition = study.ask(self.space), self.condition(params)
-        for epochs in self.rungs:
-            rung = _with_epochs(condition, epochs)
-            runs = run(rung, self.seeds, train=self.train, keep_checkpoints=True)
-            trial.report(self._value_of(runs), epochs)
-            if trial.should_prune():
+        steps = [*(_with_epochs(condition, epochs) for epochs in self.rungs), condition]
+        for epochs, (step, longer) in zip(self.rungs, itertools.pairwise(steps), strict=True):
+            runs = run(step, self.seeds, train=self.train, keep_checkpoints=True)
+            trial.report(float(self.value(runs)), epochs)
+            pruned = trial.should_prune()
+            hand_on(step, None if pruned else longer, self.seeds, self.train)
+            if pruned:
                 study.tell(trial, state=TrialState.PRUNED)
-                return run(rung, self.seeds, train=self.train)  # its checkpoints are not needed
+                return runs
         runs = run(condition, self.seeds, train=self.train)
-        study.tell(trial, self._value_of(runs))
+        study.tell(trial, float(self.value(runs)))
         return runs
 
-    def _value_of(self, runs: Results) -> float:
-        return float(self.value(runs) if self.value else runs.runs["objective"].mean())
+
+def _objective(runs: Results) -> float:
+    return runs.runs["objective"].mean()
 
 
 def _with_epochs(condition: Recipe | dict, epochs: int) -> Recipe | dict:
@@ -222,7 +225,7 @@ class _Copy:
     def add(self, trial: FrozenTrial) -> None:
         with self._locked():
             if trial.number >= len(self.study.get_trials(deepcopy=False)):
-                self.study.add_trial(_in_texts(trial))
+                self.study.add_trial(in_texts(trial))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -237,15 +240,3 @@ class _Copy:
             shown = re.sub("(?<=:)[^:@/]+(?=@)", "***", self.url)
             reason = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
             raise StorageError(f"STORAGE = {shown!r}: {reason}") from None
-
-
-def _in_texts(trial: FrozenTrial) -> FrozenTrial:
-    """The trial with its choices as texts: storages keep tuples as lists, which are others."""
-    trial = copy.deepcopy(trial)
-    trial._system_attrs = {}  # how Optuna was told the parameters
-    for name, distribution in trial.distributions.items():
-        if isinstance(distribution, CategoricalDistribution):
-            texts = list(map(str, distribution.choices))
-            trial.distributions[name] = CategoricalDistribution(texts)
-            trial.params[name] = str(trial.params[name])
-    return trial

@@ -1,5 +1,6 @@
 """What a search may try: ranges and choices, and the point that it tries next."""
 
+import copy
 import warnings
 from typing import Annotated, Any
 
@@ -105,3 +106,15 @@ def edge(distribution: BaseDistribution, value: float) -> str:
     low, high, here = scale(distribution.low), scale(distribution.high), scale(value)
     share = (here - low) / (high - low)
     return "lower" if share < EDGE else "upper" if share > 1 - EDGE else ""
+
+
+def in_texts(trial: FrozenTrial) -> FrozenTrial:
+    """The trial with its choices as texts: storages keep tuples as lists, which are others."""
+    trial = copy.deepcopy(trial)
+    trial._system_attrs = {}  # how Optuna was told the parameters
+    for name, distribution in trial.distributions.items():
+        if isinstance(distribution, CategoricalDistribution):
+            texts = list(map(str, distribution.choices))
+            trial.distributions[name] = CategoricalDistribution(texts)
+            trial.params[name] = str(trial.params[name])
+    return trial

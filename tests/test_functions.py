@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fmnist_keras.errors import RecipeError
-from fmnist_keras.runs import run
+from fmnist_keras.runs import hand_on, run
 
 
 @pytest.fixture
@@ -63,12 +63,33 @@ def test_metrics_alone_will_do_and_other_functions_are_other_runs():
     assert values == [1, 2, 1]
 
 
-def test_a_folder_goes_once_its_run_is_kept_unless_a_longer_one_goes_on_from_it(
-    calls, grow, results_folder
-):
-    run({"rate": 0.5, "epochs": 2}, [0], train=grow, keep_checkpoints=True)
-    run({"rate": 0.5, "epochs": 5}, [0], train=grow)
+def test_a_folder_goes_once_its_run_is_kept_unless_it_is_handed_on(calls, grow, results_folder):
+    short, long = {"rate": 0.5, "epochs": 2}, {"rate": 0.5, "epochs": 5}
+    run(short, [0], train=grow, keep_checkpoints=True)
+    hand_on(short, long, [0], train=grow)
+    run(long, [0], train=grow)
     assert calls() == [[0, 0.5, 0, 2], [0, 0.5, 2, 5]]
+    assert list((results_folder / "checkpoints").iterdir()) == []
+
+
+def test_what_an_interrupted_run_left_outlives_other_runs(calls, log, results_folder):
+    def interrupted(seed, folder, epochs):
+        path = folder / "epoch"
+        start = int(path.read_text()) if path.exists() else 0
+        path.write_text(str(epochs))
+        with open(log, "a+") as file:
+            print(start, file=file)
+            file.seek(0)
+            if file.read() == "0\n":
+                raise KeyboardInterrupt
+        return {"value": 1.0}
+
+    with pytest.raises(KeyboardInterrupt):
+        run({"epochs": 5}, [0], train=interrupted)
+    for _ in range(2):  # trained, then found
+        run({"epochs": 2}, [0], train=interrupted)
+    run({"epochs": 5}, [0], train=interrupted)
+    assert calls() == [0, 0, 5], "it goes on from where it was"
     assert list((results_folder / "checkpoints").iterdir()) == []
 
 
