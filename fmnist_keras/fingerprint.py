@@ -44,7 +44,12 @@ def of_sources(sources: Iterable[str]) -> str:
 
 
 def _trees(sources: Iterable[str]) -> list[str]:
-    return [ast.unparse(_Arithmetic().visit(ast.parse(source))) for source in sources]
+    return [_tree(source) for source in sources]
+
+
+@functools.cache
+def _tree(source: str) -> str:
+    return ast.unparse(_Arithmetic().visit(ast.parse(source)))
 
 
 def _digest(trees: list[str]) -> str:
