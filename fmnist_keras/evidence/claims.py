@@ -29,9 +29,9 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
     above: Arms = ()
     below: Arms = ()
     equal: Arms = ()
-    varies: Arms = ()
     by: float = 0.0
     margin: float | None = None
+    printed: float | None = None
 
     @property
     def label(self) -> str:
@@ -39,7 +39,7 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def arms(self) -> Arms:
-        return self.of + self.above + self.below + self.equal + self.varies
+        return self.of + self.above + self.below + self.equal
 
 
 def _by_reading(compare: Any) -> Any:
@@ -53,13 +53,21 @@ Comparisons = Annotated[dict[str, list[Comparison]], BeforeValidator(_by_reading
 """Reading -> comparisons that must all hold; one without a name where nothing was left open."""
 
 
+class Twin(BaseModel, frozen=True, extra="forbid"):
+    """The same question between equals, which is ours: its sentence says what was made equal."""
+
+    says: str
+    compare: Comparisons
+
+
 class Claim(Row):
     """One claim, with the comparisons that decide it."""
 
     says: str
     kind: Literal["R", "T", "X", "cross", "ours"]
+    where: str = ""
     compare: Comparisons
-    twin: Comparisons | None = None
+    twin: Twin | None = None
     protocol: Settings = Field(default={})
     note: str = ""
     answer: bool = False

@@ -8,100 +8,86 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import verdicts
 from .claims import SOURCES, Claim, Comparison, Comparisons, claims, described
-from .judgment import deviations
 from .measures import measured, select, unit_of
+from .outcomes import NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, REPRODUCED, of_readings
+from .readings import deviations
 from .statistics import holm, interval, p_value, seeds_needed
 
-SHOWN = ["id", "claim", "effect", "n", "verdict", "rests on"]
-OURS = {"reproduced": "holds", "not reproduced": "does not hold", "undecided": "open"}
+SHOWN = ["id", "claim", "effect", "n", "outcome", "reason", "rests on"]
+OURS = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", OPEN: "open"}
 
 
 def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     """The notebook's claims of some sources (K, P, D, M, I, X, ours) or all, decided: a row each.
-    ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims.
+    ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims. The fair twin
+    of a claim is ours.
 
-    Directional claims rest on paired t-tests, "no difference" on two one-sided ones, several
-    comparisons on Holm's adjustment. verdict: reproduced if all comparisons hold, not reproduced if
-    one fails: its interval lies on the other side, or within the margin that makes no difference.
-    effect: mean difference with its 95 % interval, in the comparison that decides.
+    A claim holds if all of its comparisons do, each by a paired t-test at .05, or two one-sided
+    ones for "no difference". It fails if one fails, after Holm's adjustment for their number: the
+    interval lies within the margin that makes no difference, or on the other side. What is neither
+    is open, for the ``reason`` given. effect: mean difference with its 95 % interval, in the
+    comparison that decides.
     """
     rows = []
     for claim in claims()[notebook].values():
-        if sources and claim.source not in sources:
-            continue
-        rows.append(_decided(claim, claim.compare, results, claim.note))
-        if claim.twin:
-            fair = {"id": f"{claim.id} fair", "kind": "twin", "claim": f"Put fairly: {claim.says}"}
-            rows.append(_decided(claim, claim.twin, results) | fair | {"answer": False})
+        if not sources or claim.source in sources:
+            rows.append(_decided(claim, claim.compare, results))
+        if claim.twin and (not sources or "ours" in sources):
+            row = _decided(claim, claim.twin.compare, results)
+            about = {"id": f"{claim.id} fair", "kind": "twin", "source": "ours", "answer": False}
+            rows.append(row | about | {"claim": claim.twin.says})
     frame = pd.DataFrame(rows)
     frame.attrs |= {"rows": "claims", "shown": SHOWN}
     return frame
 
 
 def sentence(row: Mapping[str, Any]) -> str:
-    """A decided claim in Markdown: the verdict, whose claim it is, and what decides."""
-    word = OURS.get(row["verdict"]) if row["source"] == "ours" else None
-    said = f"**{(word or row['verdict']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
+    """A decided claim in Markdown: the outcome, whose claim it is, and what decides."""
+    word = OURS.get(row["outcome"]) if row["source"] == "ours" else None
+    said = f"**{(word or row['outcome']).capitalize()}** ({SOURCES[row['source']]}): {row['claim']}"
     difference = row["decisive"].replace(": ", ", ", 1).replace("val ", "validation ")
     held, comparisons = row["held"], row["comparisons"]
     share = f"; {held} of {comparisons} comparisons hold" if comparisons > 1 else ""
     return f"{said} *{difference}: {row['effect']}, n = {row['n']}{share}.*"
 
 
-def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -> dict[str, Any]:
+def _decided(claim: Claim, compare: Comparisons, results: Any) -> dict[str, Any]:
     found = [_compare(comparisons, results) for comparisons in compare.values()]
-    place, verdict = verdicts.any_holds([row["verdict"] for row in found], len(found) > 1)
-    if verdict != verdicts.OTHER_READING:
-        place = 0  # shown is our first reading, also where another one leaves it undecided
-    arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
-    runs = (select(results.runs, arm) for arm in arms if isinstance(arm, dict))
-    if any(deviations(claim.protocol, part) for part in runs):
-        verdict = verdicts.NOT_RUN
+    place, outcome = of_readings([row["outcome"] for row in found])
     row = found[place]
+    arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
+    runs = [select(results.runs, arm) for arm in arms if isinstance(arm, dict)]
+    off = dict.fromkeys(filter(None, (deviations(claim.protocol, part) for part in runs)))
+    if off:
+        outcome, row["reason"] = OPEN, f"{NOT_AS_PUBLISHED}: {next(iter(off))}"
     share = f"{row['held']} of {row['comparisons']} hold" if row["comparisons"] > 1 else ""
-    rests_on = filter(None, [list(compare)[place], share, row["decisive"], note])
+    rests_on = filter(None, [list(compare)[place], share, row["decisive"], claim.note])
     return {
-        "id": claim.id, "source": claim.source, "kind": claim.kind, "claim": claim.says,
-        **row, "verdict": verdict, "rests on": "; ".join(rests_on), "readings": len(found),
-        "answer": claim.answer,
+        "id": claim.id, "source": claim.source, "kind": claim.kind, "where": claim.where,
+        "claim": claim.says, **row, "outcome": outcome, "rests on": "; ".join(rests_on),
+        "readings": len(found), "answer": claim.answer,
+        "reason": row["reason"] if outcome == OPEN else "",
     }  # fmt: skip
 
 
 def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
     """What comparisons say, and which decides: the clearest that fails, or else the least clear."""
-    if comparisons[0].varies:
-        return _firsts(comparisons[0], results)
     contrasts = [contrast for each in comparisons for contrast in _contrasts(each, results)]
-    p_values = holm([contrast.p for contrast in contrasts])
-    outcomes = [each.verdict(p) for each, p in zip(contrasts, p_values, strict=True)]
-    verdict, clear = (
-        max(outcomes, key=verdicts.BEST_FIRST),
-        np.where(np.isnan(p_values), 2.0, p_values),
-    )
-    failed = np.array(outcomes) == verdicts.NOT_REPRODUCED
-    number = int(np.where(failed, clear, 3).argmin() if failed.any() else clear.argmax())
+    holds = [contrast.holds for contrast in contrasts]
+    against = holm([contrast.p_against for contrast in contrasts])
+    fails = against.min() < 0.05
+    clear = [contrast.p if np.isfinite(contrast.p) else 2.0 for contrast in contrasts]
+    unclear = np.where(holds, -1.0, clear) if not all(holds) else clear
+    number = int(against.argmin() if fails else np.argmax(unclear))
     chosen = contrasts[number]
     return {
-        "effect": chosen.effect, "n": len(chosen.differences), "verdict": verdict,
-        "p": float(p_values[number]), "held": outcomes.count(verdicts.REPRODUCED),
-        "comparisons": len(outcomes), "decisive": chosen.label, "measure": chosen.measure,
+        "effect": chosen.effect, "n": len(chosen.differences),
+        "outcome": NOT_REPRODUCED if fails else REPRODUCED if all(holds) else OPEN,
+        "p": float(against[number] if fails else chosen.p), "held": sum(holds),
+        "comparisons": len(holds), "decisive": chosen.label, "measure": chosen.measure,
         "kind of test": chosen.kind, "differences": chosen.differences.tolist(),
-        "seeds needed": chosen.seeds_needed if verdict == verdicts.UNDECIDED else None,
-    }  # fmt: skip
-
-
-def _firsts(comparison: Comparison, results: Any) -> dict[str, Any]:
-    """How often each arm is the best of its seed: the claim is that not always the same is."""
-    arms, measure = comparison.varies, comparison.measure
-    values = pd.DataFrame({described(arm): measured(results, arm, measure) for arm in arms})
-    firsts = values.dropna().idxmax(axis=1).value_counts()
-    return {
-        "effect": ", ".join(f"{name} first {count}×" for name, count in firsts.items()),
-        "n": int(firsts.sum()), "verdict": verdicts.decided(len(firsts) > 1, False),
-        "p": None, "held": int(len(firsts) > 1), "comparisons": 1, "decisive": comparison.label,
-        "measure": measure, "kind of test": "varies", "differences": [], "seeds needed": None,
+        "reason": chosen.why_open,
     }  # fmt: skip
 
 
@@ -119,7 +105,8 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
                 raise ValueError(f"{measure}, {arms}: no seed has both")
             usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
             label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
-            margin = comparison.margin or usual
+            half_printed = abs(comparison.printed) / 2 if comparison.printed else None
+            margin = comparison.margin or half_printed or usual
             yield Contrast(measure, label, kind, differences, margin, comparison.by)
 
 
@@ -138,24 +125,48 @@ class Contrast:
     def p(self) -> float:
         return p_value(self.differences, self.by, self.margin if self.kind == "equal" else None)
 
-    def verdict(self, p: float) -> str:
-        """Whether it holds, with ``p`` adjusted for the claim's number of contrasts."""
-        if np.isnan(p):
-            return verdicts.UNDECIDED
-        mean, low, high = interval(self.differences - self.by)
-        if self.kind == "equal":
-            return verdicts.decided(p < 0.05, low > self.margin or high < -self.margin)
-        is_none = self.margin and not self.by and -self.margin < low and high < self.margin
-        holds = p < 0.05 and (mean > 0) == (self.kind == "above")
-        return verdicts.decided(holds, p < 0.05 or is_none)
+    @property
+    def _beyond(self) -> float:
+        """How far the mean lies on the claimed side (not, where no difference is claimed)."""
+        mean = float(np.mean(self.differences - self.by))
+        return {"above": mean, "below": -mean, "equal": self.margin and abs(mean) - self.margin}[
+            self.kind
+        ]
 
     @property
-    def seeds_needed(self) -> int | None:
-        """About how many seeds would decide it, were spread and mean as they are."""
+    def _p_none(self) -> float:
+        """The p of a difference within the margin, where there is one and a direction is claimed:
+        below .05 where the 95 % interval lies within."""
+        has = self.kind != "equal" and self.margin and not self.by
+        return p_value(self.differences, margin=self.margin) if has else 1.0
+
+    @property
+    def holds(self) -> bool:
+        claimed = self.kind == "equal" or self._beyond > 0
+        return bool(self.p < 0.05 and claimed and not self._p_none < 0.05)
+
+    @property
+    def p_against(self) -> float:
+        """The p that speaks against it; 1 where nothing does."""
+        if np.isnan(self.p):
+            return 1.0
+        if self.kind == "equal":
+            edge = np.copysign(self.margin, np.mean(self.differences - self.by))
+            return p_value(self.differences, self.by + edge) if self._beyond > 0 else 1.0
+        return min(self._p_none, self.p if self._beyond < 0 else 1.0)
+
+    @property
+    def why_open(self) -> str:
+        """What it would take, were spread and mean as they are."""
         values = pd.Series(self.differences - self.by)
-        mean, sd = abs(values.mean()), values.std(skipna=False)
+        if len(values) < 2 or not np.isfinite(values).all():
+            return "one seed" if len(values) < 2 else "undefined in some seeds"
+        if self.p_against < 0.05:
+            return "borderline: one of so many comparisons may fail by chance"
+        mean = abs(values.mean())
         aim = abs(self.margin - mean) if self.kind == "equal" else mean
-        return seeds_needed(sd, aim, of_new_run=False)
+        needed = seeds_needed(values.std(), aim, of_new_run=False)
+        return f"about {needed} seeds would tell" if needed else "seeds differ too much"
 
     @property
     def effect(self) -> str:

@@ -57,6 +57,12 @@ def _late_change(curve: pd.DataFrame, epochs: int) -> pd.Series:
     return _last(curve) - curve.apply(lambda run: run.dropna().iloc[-1 - epochs :].iloc[0], axis=1)
 
 
+def _fluctuation(curve: pd.DataFrame, first: int = 1) -> pd.Series:
+    """The SD of what is left without trend: the root mean square of the second differences, by √6,
+    which is the SD of white noise."""
+    return np.sqrt((curve.loc[:, first:].diff(axis=1).diff(axis=1) ** 2).mean(axis=1) / 6)
+
+
 def _epochs_to(curve: pd.DataFrame, level: float) -> pd.Series:
     """The first epoch at which each seed has the level; one more than it trained if never."""
     reached = curve.ge(level)
@@ -67,7 +73,7 @@ OF_CURVES = {
     # Each takes a curve, seeds × epochs (from 1), missing after a run's last epoch.
     "at": lambda curve, epoch: curve[min(epoch, curve.columns.max())],
     "mean": lambda curve, first, last: curve.loc[:, first:last].mean(axis=1),
-    "fluctuation": lambda curve, first=1: curve.loc[:, first:].diff(axis=1).std(axis=1),
+    "fluctuation": _fluctuation,
     "drop": lambda curve: curve[1] - _last(curve),
     "ratio": lambda curve: _last(curve) / curve[1],
     "rise_from_best": lambda curve: _last(curve) - curve.min(axis=1),

@@ -41,11 +41,12 @@ class Published(Row):
     each: str | None = None
     protocol: Settings
     open: tuple[str, ...] = ()
-    fitted: tuple[str, ...] = ()
+    added: dict[str, list[Any]] = {}
     ends: str | None = None
     least_sd: str | None = None
     than: str | None = None
     same_as: str | None = None
+    run: str = ""
     notebook: str
     note: str = ""
 
@@ -76,6 +77,12 @@ def read(path: Path, kind: type[Row]) -> dict[str, Any]:
     """Read a YAML list of rows: id -> row, in file order."""
     rows = TypeAdapter(list[kind]).validate_python(yaml.safe_load(path.read_text("utf-8")))
     return {row.id: row for row in rows}
+
+
+def distinct(report: str) -> list[Published]:
+    """The numbers of a source that need statistics, each that was printed twice once."""
+    rows = published().values()
+    return [row for row in rows if row.report == report and not (row.fact or row.same_as)]
 
 
 @functools.cache

@@ -8,6 +8,11 @@ from scipy import stats
 MOST_SEEDS = 1_000  # more are not asked for
 
 
+def limit(n: int) -> float:
+    """How many standard errors away one of 20 new runs lies at least (Student, n − 1)."""
+    return float(stats.t.ppf(0.975, n - 1))
+
+
 def half_width(sd: float, n: int | np.ndarray, of_new_run: bool = True) -> float | np.ndarray:
     """Half the 95 % prediction interval of one further value, t·s·√(1 + 1/n) with n − 1 degrees of
     freedom (Hahn & Meeker, Statistical Intervals); or else that of the confidence interval of the
