@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from fmnist_keras import parameters
 from fmnist_keras.errors import RecipeError
-from fmnist_keras.parameters import NOTEBOOKS, check_namespace, check_parameters, defaults
+from fmnist_keras.parameters import NOTEBOOKS, check_namespace, check_parameters, defaults, read
 from fmnist_keras.settings import ROOT
 
 NOTEBOOK = "03_learning_rate"
@@ -112,6 +112,24 @@ def test_defaults_are_what_the_cell_assigns(written):
 def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
     text = message({}, notebook=written(source))
     assert text.startswith(f"notebooks/mine.ipynb, cell `parameters`: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("- 1", "must consist of lines `name: value`"),
+     ("epochs: 0", "epochs = 0: must be greater than or equal"),
+     ("epoch: 1", "epoch = 1: 02_baseline has no such"),
+     ("_epochs: 1", "_epochs = 1: 02_baseline has no such"),
+     ("1: 1", "1 = 1: 02_baseline has no such"),
+     ("epochs: 1\nepochs: 2", "a name stands twice: epochs, epochs"),
+     ("epochs: {sgd: 1, sgd: 2}", "a name stands twice: sgd, sgd"),
+     ("a: 1\nb: ]", "while parsing a block node expected the node content, but found ']' in "
+      '"<byte string>", line 2, column 4')],
+)  # fmt: skip
+def test_a_wrong_parameter_file_is_one_line(tmp_path, text, words):
+    path = tmp_path / "02_baseline.yaml"
+    path.write_text(text)
+    assert message(path, lambda _, path: read(path)).startswith(f"{path}: {words}")
 
 
 def namespace(*cells, **values):
