@@ -54,20 +54,19 @@ def test_the_answer_fills_the_place_under_the_title(shown):
 def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(shown, capsys):
     shown.clear()
     chapter.end(Results(RUNS, RUNS), RUNS, provenance=[RUNS, RUNS.assign(recipe="bbb")])
-    findings, effects, _, provenance, stored = [what for what, _ in shown]
+    findings, effects, _, provenance = [what for what, _ in shown]
     assert [row["id"] for row in findings[chapter.MIME]] == ["F-02-9"]
     assert "So it is." in findings["text/markdown"]
     assert isinstance(effects, Figure)
     assert list(provenance["runs"]) == [4]
-    assert stored["text/csv"] == expected.write(expected.numbers(RUNS))
     assert capsys.readouterr().out.startswith("0 of 1 numbers as expected\n")
 
 
-def test_a_report_keeps_no_numbers_to_store(shown, monkeypatch):
-    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"report": "quick/02_baseline"}))
-    monkeypatch.setattr(chapter, "provenance_table", lambda *_: RUNS)  # it would leave a file
+def test_the_numbers_are_stored_where_a_file_is_named(shown, monkeypatch, tmp_path):
+    file = tmp_path / "numbers.csv"
+    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"numbers": str(file)}))
     chapter.end(Results(RUNS, RUNS))
-    assert not any("text/csv" in what for what, _ in shown if isinstance(what, dict))
+    assert list(expected.read(file)["mean"]) == [0.81]
 
 
 def test_a_table_is_data_too_and_long_readings_open_with_a_click(shown):

@@ -69,7 +69,7 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     command = ["-m", "pytest", "-k", "15_momentum or ledger", "-p", "no:cacheprovider"]
     files = [f"tests/test_{name}.py" for name in ("notebooks", "parameters", "claims")]
     tested = subprocess.run(
-        [sys.executable, *command, *files], cwd=project, capture_output=True, text=True
+        [sys.executable, *command, *files], cwd=project, capture_output=True, text=True, timeout=600
     )
     assert tested.returncode == 0, tested.stdout
     assert "4 passed" in tested.stdout

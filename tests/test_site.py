@@ -27,10 +27,11 @@ def site(tmp_path_factory) -> Path:
     """The folder of the built pages; the project's own site is left alone."""
     copy = tmp_path_factory.mktemp("project")
     for name in ("scripts", "site", f"reports/{PROFILE}"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("build", "runs"))
-    built = subprocess.run(
-        [sys.executable, "scripts/site.py", PROFILE], cwd=copy, capture_output=True, text=True
-    )
+        shutil.copytree(
+            ROOT / name, copy / name, ignore=shutil.ignore_patterns("build", "*.parquet")
+        )
+    command = [sys.executable, "scripts/site.py", PROFILE]
+    built = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600)
     assert built.returncode == 0, built.stdout + built.stderr
     return copy / "site" / "build" / "html"
 
@@ -38,7 +39,7 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pages(site) -> dict[str, BeautifulSoup]:
     return {
-        path.name: BeautifulSoup(path.read_text(), "html.parser") for path in site.glob("*.html")
+        path.name: BeautifulSoup(path.read_bytes(), "html.parser") for path in site.glob("*.html")
     }
 
 

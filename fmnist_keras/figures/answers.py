@@ -16,9 +16,9 @@ from .style import PANEL, VERDICTS, label
 def specification(
     runs: pd.DataFrame, y: str, choices: list[str], published: float, title: str = ""
 ) -> Figure:
-    """All readings of one published value, sorted: above, each one's mean, its seeds as faint dots
-    and the 95 % interval of a new run, beside the published value as a line; below, which of the
-    ``choices`` (columns of runs) each makes."""
+    """All readings of one published value, sorted. Above: each one's mean, its seeds as faint dots,
+    the 95 % interval of a new run; a line is the published value. Below: which of the ``choices``
+    (columns of runs) each makes."""
     made = [choice.replace("_", " ") + " " + runs[choice].map(shown) for choice in choices]
     options = [option for column in made for option in dict.fromkeys(column)]
     readings = sorted(runs[y].groupby(made), key=lambda reading: reading[1].mean())
@@ -44,9 +44,9 @@ def specification(
 
 
 def effects(decided: pd.DataFrame) -> Figure:
-    """The differences that decide claims about accuracy, in percentage points, each with its 95 %
-    interval over seeds: filled for a claim as it was made, hollow for its fair twin. ``decided``:
-    rows of :func:`evidence.decide`. The axis is linear up to one point and logarithmic beyond."""
+    """The differences that decide claims about accuracy, in percentage points, with 95 % intervals
+    over seeds: filled for a claim as it was made, hollow for its fair twin. ``decided``: rows of
+    :func:`evidence.decide`. The axis is linear up to one point and logarithmic beyond."""
     in_points = decided["measure"].map(lambda measure: unit_of(measure).name == " points")
     several = decided["differences"].map(lambda each: np.isfinite(each).sum() > 1)
     rows = decided[in_points & several].to_dict("records")

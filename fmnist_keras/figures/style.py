@@ -60,7 +60,7 @@ def line_style(frame: pd.DataFrame, color: str | None) -> dict:
 
 
 def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
-    """A line above the panels that says what their marks are and of how many seeds."""
+    """A line above the panels that says what the marks are, and of how many seeds."""
     seeds = "seeds"
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
@@ -70,7 +70,7 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
 
 
 def legend_below(figure: Figure, axes: list[plt.Axes], title: str = "") -> None:
-    """One legend below the figure, which grows by as much, instead of one in each panel."""
+    """One legend below the figure, which grows by its height, instead of one in each panel."""
     handles, labels = axes[-1].get_legend_handles_labels()
     for axis in axes:
         axis.get_legend().remove()
