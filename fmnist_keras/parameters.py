@@ -42,7 +42,7 @@ class _Distinct(yaml.SafeLoader):
     """Refuses a name that stands twice; YAML itself would keep the last one silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        names = [key.value for key, _ in node.value]
+        names = [str(key.value) for key, _ in node.value]
         if len(set(names)) < len(names):
             raise yaml.YAMLError(f"a name stands twice: {', '.join(names)}")
         return super().construct_mapping(node, deep)

@@ -120,6 +120,7 @@ def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
      ("epoch: 1", "epoch = 1: 02_baseline has no such"),
      ("_epochs: 1", "_epochs = 1: 02_baseline has no such"),
      ("1: 1", "1 = 1: 02_baseline has no such"),
+     ("[1]: 1", "while constructing a mapping"),
      ("epochs: 1\nepochs: 2", "a name stands twice: epochs, epochs"),
      ("epochs: {sgd: 1, sgd: 2}", "a name stands twice: sgd, sgd"),
      ("a: 1\nb: ]", "while parsing a block node expected the node content, but found ']' in "
