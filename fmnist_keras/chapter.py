@@ -31,9 +31,8 @@ _chapter = ""
 
 
 def begin(chapter: str, namespace: Mapping[str, Any]) -> None:
-    """Begin the chapter of ``notebooks/<chapter>.ipynb``: check the parameters in ``namespace``,
-    its ``globals()``, and display the place that its answer will fill. A misspelt or impossible
-    parameter raises a one-line RecipeError."""
+    """Begin ``notebooks/<chapter>.ipynb``: check the parameters in ``namespace``, its ``globals()``
+    (a wrong one raises a one-line RecipeError), and display the place that the answer will fill."""
     global _chapter
     check_namespace(chapter, namespace)
     _chapter = chapter
@@ -69,14 +68,14 @@ def end(
         text = "\n".join(f"- {evidence.sentence(row)}" for row in findings.to_dict("records"))
         _display({"text/markdown": text, "text/plain": text}, findings)
         display(effects := figures.effects(decided))
-        plt.close(effects)  # or it is shown again below
+        plt.close(effects)  # or the notebook shows it again at the end of the cell
         _show_answer(_answer(decided), update=True)
     runs = runs or (results.runs,)
     if trained := [frame for frame in provenance or runs if "fingerprint" in frame]:
         display(provenance_table(*trained))
     ours = expected.numbers(*runs)
     print(expected.compare(_chapter, ours))
-    if path := option("numbers"):  # of scripts/references.py
+    if path := option("numbers"):  # scripts/references.py wants them
         expected.write(ours, Path(path))
 
 

@@ -48,14 +48,14 @@ def main(profile: str, *names: str) -> None:
 
 
 def executed(path: Path, profile: str, **environment: str):
-    """The notebook, executed with the profile's parameters (smoke has none, and begins with nothing
-    stored), and the numbers that it compares, if any."""
+    """The executed notebook and the numbers that it compares, if any; smoke finds no stored run."""
     notebook, environment = nbformat.read(path, as_version=4), os.environ | environment
     if given := read(ROOT / "params" / profile / f"{path.stem}.yaml"):
         notebook = parameterize_notebook(notebook, given)
     with tempfile.TemporaryDirectory() as folder:
         numbers = Path(folder, "numbers.csv")
-        environment["FMNIST_OPTIONS"] = json.dumps({"numbers": str(numbers)})
+        options = json.loads(environment.get("FMNIST_OPTIONS") or "{}") | {"numbers": str(numbers)}
+        environment["FMNIST_OPTIONS"] = json.dumps(options)
         if profile == "smoke":
             environment["FMNIST_RESULTS"] = folder
         client = NotebookClient(notebook, kernel_name="python3", record_timing=False)
