@@ -1,15 +1,15 @@
-# make help lists what there is. PROFILE=paper runs the published protocols in full, and is what
-# README and the site show. REUSE=1 keeps finished runs of older code. STORAGE=<Optuna URL> keeps
-# searches in a database. SCHEDULER=tcp://host:8786 sends runs to the workers of a Dask scheduler.
+# make help lists the targets. PROFILE=paper runs the published protocols in full; README and the site
+# show it. REUSE=1 keeps finished runs of older code. STORAGE=<Optuna URL> keeps searches in a
+# database. SCHEDULER=tcp://host:8786 sends runs to the workers of a Dask scheduler.
 PROFILE ?= $(if $(filter-out site readme archive,$(or $(MAKECMDGOALS),help)),quick,paper)
-JOBS ?= 2# studies at once: two that share the cores take two thirds of the time of one after the other
+JOBS ?= 2# studies at once: two on shared cores take two thirds of the time of one after the other
 PORT ?= 8080
 PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 
-# A switch that is misspelt or impossible ends make before anything is set up.
+# A misspelt or impossible switch ends make before anything is set up.
 SWITCHES := PROFILE STORAGE REUSE SCHEDULER JOBS PORT PYTHON
 comma := ,
 given = $(if $(filter command,$(firstword $(origin $(1)))),$(1))
@@ -20,14 +20,14 @@ $(call check,PROFILE,smoke quick paper,smoke$(comma) quick or paper)
 $(if $(REUSE),$(call check,REUSE,1,1 or nothing))
 $(if $(SCHEDULER),$(call check,SCHEDULER,tcp://% tls://%,like tcp://host:8786))
 $(call check,JOBS,$(shell seq 999),a positive integer)
-$(call check,PORT,$(if $(filter 8080,$(PORT)),8080,$(shell seq 65535)),an integer from 1 to 65535)
+$(call check,PORT,$(shell seq 65535),an integer from 1 to 65535)
 
-# What kernels are told, as it was typed: a password may hold dollar signs and quotes.
+# Kernels read the switches from FMNIST_OPTIONS, as typed: a password may hold dollar signs and quotes.
 json = $(if $(value $(1)),$(comma) "$(2)": "$(subst ",\",$(subst \,\\,$(value $(1))))")
 export FMNIST_OPTIONS := {"reuse": $(if $(REUSE),true,false)$(call json,STORAGE,storage)$(call json,SCHEDULER,scheduler)}
 quoted = '$(subst ','\'',$(1))'
-export GLIBC_TUNABLES := glibc.malloc.hugetlb=1# arrays in huge pages: products are a few percent faster
-export OPENBLAS_NUM_THREADS := 1# with more, NumPy's products add up in another order
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1# huge pages make matrix products a few percent faster
+export OPENBLAS_NUM_THREADS := 1# with more, NumPy adds products up in another order
 export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
@@ -46,9 +46,10 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 	@echo "one study:          $(STUDIES)"
 
-# A study is planned where its stamp is older than what it is made of; report.py executes what is
-# planned and writes the stamps. The summary reads the other reports: it waits until all are there.
-all: $(STAMPS) ## set up, then re-execute every study that is not up to date, and build the site (PROFILE=quick)
+# A stamp older than its study's parts puts the study into PLAN. report.py executes the plan and writes
+# the stamps. The summary comes last, as it reads the other reports.
+report = $(if $(1),$(BIN)/python scripts/report.py $(PROFILE) $(JOBS) $(1))
+all: $(STAMPS) ## set up, re-execute every study that is not up to date, build the site (PROFILE=quick)
 	@$(call report,$(filter-out %_summary,$(PLAN)))
 	@$(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
 	+@$(if $(filter smoke,$(PROFILE)),,$(MAKE) --no-print-directory --silent $(SITE))
@@ -57,7 +58,6 @@ $(STUDIES): $$(patsubst notebooks/%.ipynb,.stamps/$(PROFILE)/%,$$(wildcard noteb
 	@$(call report,$(filter-out %_summary,$(PLAN)))
 	@$(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
 	@echo "$(<:.stamps/%=reports/%.ipynb) is up to date"
-report = $(if $(1),$(BIN)/python scripts/report.py $(PROFILE) $(JOBS) $(1))
 $(STAMPS): .stamps/$(PROFILE)/%: notebooks/%.ipynb $$(wildcard params/$(PROFILE)/$$*.yaml) \
   $(shell find fmnist_keras -name '*.py' -o -name '*.yaml') $(READY)
 	@rm -f $@$(eval PLAN += $*)
@@ -68,14 +68,14 @@ site: $(SITE) ## build the site from the reports of PROFILE (paper), into site/b
 $(SITE): $(wildcard reports/$(PROFILE)/*.ipynb site/*.py site/static/*) scripts/site.py $(VENV)/ready
 	@$(BIN)/python scripts/site.py $(PROFILE) && rm -f .stamps/site-* && touch $@  # one site at a time
 
-check: lint $(READY) ## between two edits: lint and the quick unit tests
+check: lint $(READY) ## lint and run the quick unit tests
 	$(PYTEST) -m "not slow and not distributed" tests
 test: lint $(READY) ## lint, unit tests, and every notebook against its stored outputs
 	$(PYTEST) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -p tests.nbval_settings tests notebooks
-test-distributed: $(VENV)/dask $(READY) ## a scheduler with several workers, kills and restarts
+test-distributed: $(VENV)/dask $(READY) ## test a scheduler with several workers, kills and restarts
 	$(BIN)/python -m pytest -m distributed -rs tests/test_distributed.py
 lint: $(VENV)/ready ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
-# As a machine of four cores would: that many stacks of seeds train side by side.
+# As on a machine of four cores: four stacks of seeds train side by side.
 PYTEST = results=$$(mktemp -d) && trap 'rm -rf "$$results"' EXIT && \
   OMP_NUM_THREADS=4 TF_NUM_INTEROP_THREADS=4 FMNIST_RESULTS=$$results \
   $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
@@ -90,9 +90,9 @@ worker: $(VENV)/dask $(READY) ## train what the scheduler sends (SCHEDULER=tcp:/
 	@$(BIN)/python -m fmnist_keras.cluster $(if $(SCHEDULER),$(call quoted,$(value SCHEDULER)))
 smoke: ## execute every notebook with its own small defaults, into reports/smoke
 	$(MAKE) all PROFILE=smoke
-mutants: $(READY) ## break the code on purpose, here and there, and see that a test fails
+mutants: $(READY) ## break the code on purpose, one line at a time, and see which test fails
 	$(BIN)/python tests/mutants.py
-references: $(READY) ## store anew what the checks compare with (PROFILE=smoke or quick)
+references: $(READY) ## store anew the numbers that checks compare with (PROFILE=smoke or quick)
 	$(BIN)/python scripts/references.py $(PROFILE)
 readme: $(VENV)/ready ## put headline, figure and chapters of the reports of PROFILE (paper) into README.md
 	$(BIN)/python scripts/readme.py $(PROFILE)
@@ -100,9 +100,9 @@ archive: $(VENV)/ready ## keep all finished runs of results/ beside the reports 
 	$(BIN)/python -m fmnist_keras.store $(PROFILE)
 bench: $(BENCH)/ready .stamps/data ## time training beside Keras fit, PyTorch and JAX (downloads up to several GB, then takes 90 minutes)
 	$(BENCH)/bin/python benchmarks/speed.py
-clean: ## forget what is up to date and what has been trained (not the environment, not the reports)
+clean: ## forget which reports are up to date and what has been trained; keep environment and reports
 	rm -rf .stamps results
-	@mkdir results && touch results/cleaned  # runs committed with the reports count no more
+	@mkdir results && touch results/cleaned  # committed runs no longer count either
 
 $(BENCH)/ready: benchmarks/requirements.txt
 $(VENV)/ready $(BENCH)/ready: requirements.txt pyproject.toml

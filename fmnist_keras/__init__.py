@@ -1,6 +1,6 @@
 """Five published Fashion-MNIST reports, re-run at several seeds. The data flows one way:
 
-recipe → experiment (trains what storage lacks) → two frames → figures, tables, verdicts.
+recipe → experiment (trains what storage lacks) → two frames → figures, tables, outcomes.
 """
 
 import os

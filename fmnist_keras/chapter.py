@@ -1,6 +1,6 @@
 """What a chapter's notebook calls besides its experiment: begin, numbers, claims, end.
 
-Tables stand in an executed notebook as data too, for the summary: ``collect`` reads them.
+Tables stand in an executed notebook as data too; ``collect`` reads them for the summary.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from IPython.display import display
 
 from . import evidence, expected, figures
 from .evidence.claims import claims as all_claims
-from .evidence.verdicts import SQUARES, WORDS
+from .evidence.outcomes import OUTCOMES, SQUARES
 from .parameters import check_namespace
 from .progress import is_interactive
 from .provenance import table as provenance_table
@@ -24,16 +24,15 @@ from .runs import Results
 from .settings import ROOT, option
 
 pd.options.display.max_colwidth = None  # versions and sentences are shown to their end
-FOLDED = 12  # readings: a longer table of them opens with a click
+FOLDED = 12  # a longer table of readings opens with a click
 MIME = "application/vnd.fmnist-keras.table+json"
 
 _chapter = ""
 
 
 def begin(chapter: str, namespace: Mapping[str, Any]) -> None:
-    """Begin the chapter of ``notebooks/<chapter>.ipynb``: check the parameters in ``namespace``,
-    its ``globals()``, and display the place that its answer will fill. Raises RecipeError, in one
-    line, for a parameter that is misspelt or not allowed."""
+    """Begin ``notebooks/<chapter>.ipynb``: check the parameters in ``namespace``, its ``globals()``
+    (a wrong one raises a one-line RecipeError), and display the place that the answer will fill."""
     global _chapter
     check_namespace(chapter, namespace)
     _chapter = chapter
@@ -42,8 +41,7 @@ def begin(chapter: str, namespace: Mapping[str, Any]) -> None:
 
 
 def numbers(runs: pd.DataFrame, *patterns: str | Sequence[str], readings: bool = False) -> None:
-    """Show published numbers beside ours, as :func:`evidence.table` answers them; and each of their
-    ``readings``."""
+    """Show :func:`evidence.table`, published numbers beside ours, and on request all readings."""
     show(evidence.table(runs, *patterns))
     if readings:
         show(evidence.readings(runs, *patterns))
@@ -57,31 +55,33 @@ def claims(results: Results, *sources: str) -> None:
 def end(
     results: Results | None, *runs: pd.DataFrame, provenance: Sequence[pd.DataFrame] = ()
 ) -> None:
-    """End the chapter: show its findings and the effects behind all its claims, put the answer into
-    its place, say how the runs came to be, and print how many numbers are as expected.
+    """End the chapter: show its findings, the effects behind all its claims, its answer (in the
+    place for it), the runs' provenance, and how many numbers are as expected.
 
-    ``results``: every arm of the chapter's claims; None in a chapter that makes none. ``runs``: the
-    frames whose numbers are compared and whose provenance is shown (default: those of ``results``),
-    or ``provenance``, if other runs are trained than compared.
+    ``results``: every arm of the chapter's claims; None if it makes none. ``runs``: frames whose
+    numbers are compared (default: those of ``results``). ``provenance``: frames whose provenance is
+    shown (default: ``runs``).
     """
     if _chapter in all_claims():
         decided = evidence.decide(results, _chapter)
-        _show_findings(evidence.decide(results, _chapter, "ours"))
+        findings = evidence.decide(results, _chapter, "ours")
+        text = "\n".join(f"- {evidence.sentence(row)}" for row in findings.to_dict("records"))
+        _display({"text/markdown": text, "text/plain": text}, findings)
         display(effects := figures.effects(decided))
-        plt.close(effects)  # or it is shown again below
+        plt.close(effects)  # or the notebook shows it again at the end of the cell
         _show_answer(_answer(decided), update=True)
     runs = runs or (results.runs,)
     if trained := [frame for frame in provenance or runs if "fingerprint" in frame]:
         display(provenance_table(*trained))
     ours = expected.numbers(*runs)
-    expected.compare(_chapter, ours)
-    if not option("report"):  # for scripts/references.py
-        display({"text/csv": expected.write(ours), "text/plain": ""}, raw=True)
+    print(expected.compare(_chapter, ours))
+    if path := option("numbers"):  # scripts/references.py wants them
+        expected.write(ours, Path(path))
 
 
 def show(table: pd.DataFrame) -> None:
-    """Display a table of numbers, readings, claims or facts, and leave all of its columns in the
-    notebook as data too, for :func:`collect`."""
+    """Display a table of numbers, readings, claims or facts; all its columns stay in the notebook
+    as data for :func:`collect`."""
     shown = table[table.attrs["shown"]]
     many = table.attrs["rows"] == "readings" and len(table) > FOLDED
     page = _folded(f"{len(table)} readings", shown) if many else shown.to_html(index=False)
@@ -95,8 +95,8 @@ def folded(title: str, table: pd.DataFrame) -> None:
 
 
 def explore(draw: Callable, **choices: list) -> None:
-    """Draw a figure by ``draw()``; in a live notebook with a slider for each of its arguments in
-    ``choices``, over those values, that begins at the argument's default."""
+    """Draw a figure by ``draw()``. In a live notebook each argument in ``choices`` has a slider
+    over its values, which begins at the argument's default."""
     if not is_interactive():
         draw()
         return
@@ -119,30 +119,22 @@ def tables(notebook: Path) -> list[dict]:
 
 def collect(profile: str, rows: str) -> pd.DataFrame:
     """The rows of every table of "numbers", "readings", "claims" or "facts" that the reports of
-    ``profile`` show.
-
-    Raises FileNotFoundError, naming the command to run, when there are none.
-    """
+    ``profile`` show. FileNotFoundError, which says what to run, if there are none."""
     paths = sorted((ROOT / "reports" / profile).glob("*.ipynb"))
     found = [row for path in paths for row in tables(path) if row["rows"] == rows]
     if not found:
-        message = f"reports/{profile} has no {rows}: run `make all PROFILE={profile}`"
-        raise FileNotFoundError(message)
+        command = f"make all PROFILE={profile}"
+        raise FileNotFoundError(f"reports/{profile} has no {rows}: run `{command}`")
     return pd.DataFrame(found)
 
 
 def _display(pages: dict[str, str], table: pd.DataFrame) -> None:
-    data = json.loads(table.to_json(orient="records"))  # what is no number becomes null
+    data = json.loads(table.to_json(orient="records"))  # NaN and infinity become null
     display({**pages, MIME: [{"rows": table.attrs["rows"], **row} for row in data]}, raw=True)
 
 
 def _folded(title: str, table: pd.DataFrame) -> str:
     return f"<details><summary>{title}</summary>{table.to_html(index=False)}</details>"
-
-
-def _show_findings(decided: pd.DataFrame) -> None:
-    text = "\n".join(f"- {evidence.sentence(row)}" for row in decided.to_dict("records"))
-    _display({"text/markdown": text, "text/plain": text}, decided)
 
 
 def _show_answer(text: str, update: bool = False) -> None:
@@ -151,10 +143,10 @@ def _show_answer(text: str, update: bool = False) -> None:
 
 
 def _answer(decided: pd.DataFrame) -> str:
-    """The decided claims that say a chapter's answer, and how many claims of the sources about
-    their own results got which verdict."""
+    """The decided claims that answer the chapter's question, and a bar of the outcomes of what the
+    sources say of their own results."""
     lines = [evidence.sentence(row) for row in decided[decided["answer"]].to_dict("records")]
-    counts = decided.loc[decided["kind"] == "R", "verdict"].value_counts()
-    bar = [f"{SQUARES[word] * n} {n} {word}" for word in WORDS if (n := counts.get(word, 0))]
-    lines += [f"The reports' claims: {' · '.join(bar)}"] if bar else []
+    counts = decided.loc[decided["kind"] == "R", "outcome"].value_counts()
+    bar = [f"{SQUARES[word] * n} {n} {word}" for word in OUTCOMES if (n := counts.get(word, 0))]
+    lines += [f"What the reports claim of their own results: {' · '.join(bar)}"] if bar else []
     return "\n>\n".join(f"> {line}" for line in lines)

@@ -1,16 +1,18 @@
-"""A notebook's parameters: their defaults, and the check that stops a study on a wrong one.
+"""A notebook's parameters: their defaults, a profile's file, the check that stops on a wrong one.
 
 Type and range follow from what is there already. A parameter with the name of a recipe's field is
-checked as that field is; one whose name ends in ``seeds`` is a list of seeds; one that ends in
-``_range`` is a pair that increases. Any other is like its default: an integer from 1, a positive
-number, a list of such items; a zero in the default allows zeros, and None anything.
+checked as that field is; one that ends in ``seeds`` is a list of seeds, one that ends in ``_range``
+an increasing pair. Any other is like its default: an integer from 1, a positive number, a list of
+such items; a zero in the default allows zeros, None allows anything.
 """
 
 import ast
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import nbformat
+import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, JsonValue
 
 from .checks import NotNegative, Positive, Seeds, check, meant
@@ -23,8 +25,8 @@ _AS_LIST = BeforeValidator(lambda value: list(value) if isinstance(value, tuple)
 
 
 def defaults(notebook: str) -> dict[str, Any]:
-    """What the cell tagged ``parameters`` of ``notebooks/<notebook>.ipynb`` assigns, by executing
-    it alone. Raises RecipeError, in one line, where it fails."""
+    """What the cell tagged ``parameters`` of ``notebooks/<notebook>.ipynb`` assigns when it runs
+    alone; a one-line RecipeError where it fails."""
     cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     namespace: dict[str, Any] = {}
@@ -34,6 +36,29 @@ def defaults(notebook: str) -> dict[str, Any]:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RecipeError(f"notebooks/{notebook}.ipynb, cell `parameters`: {reason}") from None
     return {name: namespace[name] for name in _assigned(source) if name in namespace}
+
+
+class _Distinct(yaml.SafeLoader):
+    """Refuses a name that stands twice; YAML itself would keep the last one silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [str(key.value) for key, _ in node.value]
+        if len(set(names)) < len(names):
+            raise yaml.YAMLError(f"a name stands twice: {', '.join(names)}")
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The parameters that a file gives for the notebook of its name; without the file none.
+    Raises a one-line RecipeError unless they are as :func:`check_parameters` wants them."""
+    try:
+        given = yaml.load(path.read_bytes(), _Distinct) if path.exists() else {}
+        if not isinstance(given, dict):
+            raise RecipeError("must consist of lines `name: value`")
+        check_parameters(path.stem, given)
+    except (yaml.YAMLError, RecipeError) as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from None
+    return given
 
 
 def check_parameters(notebook: str, values: Mapping[str, Any]) -> None:
@@ -48,8 +73,8 @@ def check_parameters(notebook: str, values: Mapping[str, Any]) -> None:
 
 
 def check_namespace(notebook: str, namespace: Mapping[str, Any]) -> None:
-    """The same of a notebook's ``globals()``: of its parameters there, of all that papermill has
-    injected, and of names that are a parameter's in other letters."""
+    """Check a notebook's ``globals()``: its parameters, all that papermill has injected, and names
+    that differ from a parameter's in capitals alone."""
     allowed = defaults(notebook)
     injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
     alike = {name for name in namespace if name.lower() in allowed}

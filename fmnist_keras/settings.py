@@ -16,7 +16,8 @@ def results_folder() -> Path:
 
 def option(name: str) -> Any:
     """One of FMNIST_OPTIONS, a JSON object, or None: ``report`` (profile/chapter, while a report is
-    made), ``reuse``, ``storage`` (an Optuna URL) or ``scheduler`` (a Dask address)."""
+    made), ``numbers`` (a file that stores the notebook's numbers), ``reuse``, ``storage`` (an
+    Optuna URL) or ``scheduler`` (a Dask address)."""
     return json.loads(os.environ.get("FMNIST_OPTIONS") or "{}").get(name)
 
 

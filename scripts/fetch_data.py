@@ -12,21 +12,28 @@ from fmnist_keras import data
 TIME_LIMIT = 120  # seconds for one download command: enough for the 30 MB at 2 Mbit/s
 
 
-def _run(command: list, folder: Path, **environment: str) -> None:
-    """Run a command in a folder, quietly; raise OSError with its last line if it fails."""
-    done = subprocess.run(command, cwd=folder, env=os.environ | environment, timeout=TIME_LIMIT,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
-    if done.returncode:
-        raise OSError(done.stderr.strip().rpartition("\n")[2])
-
-
-def _fill(folder: Path, download) -> None:
-    """Download beside the place, then move: no other process ever sees half a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-        files = download(Path(temporary))
-        for name in data.FILES:
-            os.replace(files / f"{name}.gz", folder / f"{name}.gz")
+def fetch() -> data.Images:
+    """The data, downloaded if no place has it. Raises DataError: a bad file, or what was tried."""
+    try:
+        return data.load()
+    except data.DataError as error:
+        if "was not found" not in str(error):
+            raise
+    tried = ["Fashion-MNIST was not found:"]
+    downloads = {"Keras": _download_with_keras, "Debian package": _download_package}
+    for source, download in downloads.items():
+        place = data.places()[source]
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:
+                files = download(Path(temporary))
+                for name in data.FILES:  # moved when complete: no process ever sees half a file
+                    os.replace(files / f"{name}.gz", place / f"{name}.gz")
+            return data.load()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            tried.append(f"{source}: download failed: {error}")
+    tried += [f"Install Debian's {data.PACKAGE}, or set FMNIST_DATA to a folder with the files."]
+    raise data.DataError("\n  ".join(tried))
 
 
 def _download_with_keras(folder: Path) -> Path:
@@ -51,29 +58,12 @@ def _download_package(folder: Path) -> Path:
     return folder / "unpacked" / data.SYSTEM_FOLDER.relative_to("/")
 
 
-def fetch() -> data.Images:
-    """Return the data, downloaded if no place has it. Raises DataError, which says what was tried,
-    or names a bad file."""
-    try:
-        return data.load()
-    except data.DataError as error:
-        if "was not found" not in str(error):
-            raise
-    tried = []
-    for source, download in (
-        ("Keras", _download_with_keras),
-        ("Debian package", _download_package),
-    ):
-        try:
-            _fill(data.places()[source], download)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"{source}: download failed: {error}")
-        else:
-            return data.load()
-    tried.append(
-        f"Install Debian's {data.PACKAGE}, or set FMNIST_DATA to a folder with the four files."
-    )
-    raise data.DataError("\n  ".join(["Fashion-MNIST was not found:", *tried]))
+def _run(command: list, folder: Path, **environment: str) -> None:
+    """Run a command in a folder, quietly; raise OSError with its last line if it fails."""
+    done = subprocess.run(command, cwd=folder, env=os.environ | environment, timeout=TIME_LIMIT,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
+    if done.returncode:
+        raise OSError(done.stderr.strip().rpartition("\n")[2])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Store anew what the checks compare with: each notebook's own numbers, in tests/expected/, and for
-the smoke profile what its cells tagged nbval-check-output print, too.
+"""Store anew what the checks compare with: each notebook's own numbers, in tests/expected/, and in
+the smoke profile also what its cells tagged nbval-check-output print.
 
-Processors round differently, and some networks amplify that: the smoke notebooks are executed with
-older instructions of this processor too, and tolerances hold what these change.
+    python scripts/references.py smoke|quick [notebook …]
 
-Usage: python scripts/references.py smoke|quick [notebook …]
+Processors round differently, and some networks amplify that. So the smoke notebooks also run with
+older instructions of this processor; the tolerances allow for what these change.
 """
 
-import contextlib
-import io
+import json
 import os
 import sys
 import tempfile
@@ -17,7 +16,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pandas as pd
-import yaml
 from nbclient import NotebookClient
 from nbformat.v4 import new_output
 from papermill.parameterize import parameterize_notebook
@@ -25,65 +23,44 @@ from papermill.parameterize import parameterize_notebook
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras import expected
+from fmnist_keras.parameters import read
 from fmnist_keras.settings import ROOT
+from scripts.report import DOCUMENT
 
-OTHER_ROUNDING = [
-    {"ONEDNN_MAX_CPU_ISA": isa, "XLA_FLAGS": f"--xla_cpu_max_isa={xla}"}
-    for isa, xla in [("AVX2", "AVX2"), ("SSE41", "SSE4_2")]
-]
-ROUNDING_FACTOR = 5
-"""A third processor may move a number this much farther than a second one was seen to."""
+OLDER = [("AVX2", "AVX2"), ("SSE41", "SSE4_2")]  # instructions, as oneDNN and XLA call them
+ROUNDING_FACTOR = 5  # a third processor may move a number that much farther than a second one does
 
 
 def main(profile: str, *names: str) -> None:
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for path in sorted(ROOT.glob("notebooks/*.ipynb")):
         if names and path.stem not in names:
             continue
-        if profile == "smoke":
-            notebook = smoke(path)
-            ours = numbers(notebook)
-            for instructions in OTHER_ROUNDING if ours is not None else []:
-                ours = widened(ours, numbers(smoke(path, **instructions)))
-        else:
-            notebook = executed(path, yaml_parameters(profile, path.stem))
-            ours = numbers(notebook)
+        notebook, ours = executed(path, profile)
         if ours is not None:
-            file = ROOT / "tests" / "expected" / profile / f"{path.stem}.csv"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(expected.write(ours))
+            for onednn, xla in OLDER if profile == "smoke" else []:
+                older = {"ONEDNN_MAX_CPU_ISA": onednn, "XLA_FLAGS": f"--xla_cpu_max_isa={xla}"}
+                ours = widened(ours, executed(path, profile, **older)[1])
+            expected.write(ours, expected.EXPECTED / profile / f"{path.stem}.csv")
         if profile == "smoke":
-            nbformat.write(with_printed_outputs(notebook, path.stem, ours), path)
+            keep_what_is_printed(notebook, path.stem, ours)
+            nbformat.write(notebook, path)
         print(path.stem, "stored", flush=True)
 
 
-def smoke(path: Path, **environment: str):
-    """The notebook, executed with its own defaults and with nothing stored."""
-    with tempfile.TemporaryDirectory() as results:
-        return executed(path, {}, FMNIST_RESULTS=results, **environment)
-
-
-def executed(path: Path, parameters: dict, **environment: str):
-    notebook = nbformat.read(path, as_version=4)
-    if parameters:
-        notebook = parameterize_notebook(notebook, parameters)
-    variables = os.environ | environment
-    NotebookClient(notebook, kernel_name="python3", timeout=None).execute(cwd=ROOT, env=variables)
-    return notebook
-
-
-def yaml_parameters(profile: str, name: str) -> dict:
-    """What the profile's parameter file says; without one the notebook's own defaults are meant."""
-    path = ROOT / "params" / profile / f"{name}.yaml"
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
-
-
-def numbers(notebook) -> pd.DataFrame | None:
-    """What the notebook's last cell left as data, if it compares any numbers."""
-    outputs = [
-        output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
-    ]
-    texts = [data["text/csv"] for data in outputs if "text/csv" in data]
-    return expected.read(io.StringIO(texts[0])) if texts else None
+def executed(path: Path, profile: str, **environment: str):
+    """The executed notebook and the numbers that it compares, if any; smoke finds no stored run."""
+    notebook, environment = nbformat.read(path, as_version=4), os.environ | environment
+    if given := read(ROOT / "params" / profile / f"{path.stem}.yaml"):
+        notebook = parameterize_notebook(notebook, given)
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = Path(folder, "numbers.csv")
+        options = json.loads(environment.get("FMNIST_OPTIONS") or "{}") | {"numbers": str(numbers)}
+        environment["FMNIST_OPTIONS"] = json.dumps(options)
+        if profile == "smoke":
+            environment["FMNIST_RESULTS"] = folder
+        client = NotebookClient(notebook, kernel_name="python3", record_timing=False)
+        client.execute(cwd=ROOT, env=environment)
+        return notebook, expected.read(numbers) if numbers.exists() else None
 
 
 def widened(stored: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
@@ -93,23 +70,16 @@ def widened(stored: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     return stored.assign(tolerance=np.fmax(stored["tolerance"], moved.replace(np.inf, np.nan)))
 
 
-def with_printed_outputs(notebook, name: str, stored: pd.DataFrame | None):
-    """The notebook with what its checked cells print, and no other outputs: all else belongs in the
-    rendered reports."""
+def keep_what_is_printed(notebook, name: str, stored: pd.DataFrame | None) -> None:
+    """Remove all outputs but what checked cells print: the rest belongs in the reports."""
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.metadata.pop("execution", None)
-        compares = any("text/csv" in output.get("data", {}) for output in cell.outputs)
         checked = "nbval-check-output" in cell.metadata.get("tags", [])
-        cell.outputs = [o for o in cell.outputs if checked and o.output_type == "stream"]
-        if compares:  # with what was stored before
-            with contextlib.redirect_stdout(io.StringIO()) as printed:
-                expected.compare(name, stored)
-            cell.outputs = [new_output("stream", name="stdout", text=printed.getvalue())]
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    return notebook
+        streams = [output for output in cell.outputs if output.output_type == "stream"]
+        cell.outputs = streams if checked else []
+        if any("numbers as expected" in output.text for output in streams):
+            text = expected.compare(name, stored) + "\n"  # with what is stored now
+            cell.outputs = [new_output("stream", name="stdout", text=text)]
+    notebook.metadata = DOCUMENT
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python scripts/report.py quick 2 03_learning_rate …    two at a time, showing how far they are
     python scripts/report.py quick 03_learning_rate        what the former starts for each of them
 
-A report is a reproducible document: the same outputs give the same bytes. How long it took and when
-stands in times/ beside it. It appears only once its notebook has run through.
+The same outputs give the same bytes; times/ beside the report says when and how long it ran. A
+report appears only once its notebook has run to its end.
 """
 
 import base64
@@ -14,19 +14,23 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
+import nbformat
 import psutil
 import yaml
+from PIL import Image
 from rich.progress import Progress, TimeElapsedColumn
 
 ROOT = Path(__file__).resolve().parents[1]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+DOCUMENT = {"kernelspec": KERNEL, "language_info": {"name": "python"}}  # nothing of the machine
 
 
 def execute(profile: str, name: str) -> None:
@@ -34,7 +38,10 @@ def execute(profile: str, name: str) -> None:
     began, stamp = time.time(), Path(".stamps", profile, name)
     import papermill
 
-    given = {"profile": profile} if name.endswith("_summary") else parameters(profile, name)
+    from fmnist_keras.parameters import read
+
+    summary = name.endswith("_summary")
+    given = {"profile": profile} if summary else read(Path("params", profile, f"{name}.yaml"))
     report = Path("reports", profile, f"{name}.ipynb")
     times = report.parent / "times" / f"{name}.json"
     for path in (stamp, times):
@@ -46,9 +53,12 @@ def execute(profile: str, name: str) -> None:
             f"notebooks/{name}.ipynb", None, given, kernel_name="python3", language="python",
             cwd=ROOT, progress_bar=False, record_timing=False, coalesce_streams=True,
         )  # fmt: skip
-    spent = {"seconds": round(time.time() - began, 1), "runs": finished(profile, name)}
-    spent["started"] = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
-    times.write_text(json.dumps(spent | {"cores": os.cpu_count()}, indent=1) + "\n")
+    spent = {
+        "seconds": round(time.time() - began, 1), "runs": finished(profile, name),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
+        "cores": os.cpu_count(),
+    }  # fmt: skip
+    times.write_text(json.dumps(spent, indent=1) + "\n")
     part = report.with_suffix(f".{os.getpid()}.part")  # all of the report or nothing
     part.write_text(render(executed), encoding="utf-8")
     part.replace(report)
@@ -56,37 +66,9 @@ def execute(profile: str, name: str) -> None:
     os.utime(stamp, (began, began))  # what was edited meanwhile is newer
 
 
-def parameters(profile: str, name: str) -> dict:
-    """What the profile's parameter file says; without one the notebook's own defaults are meant."""
-    path = Path("params", profile, f"{name}.yaml")
-    if not path.exists():
-        return {}
-    from fmnist_keras.errors import RecipeError
-    from fmnist_keras.parameters import check_parameters
-
-    def distinct(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
-        names = [key.value for key, _ in node.value]
-        if len(set(names)) < len(names):  # the last would count, silently
-            raise RecipeError(f"a name stands twice: {', '.join(names)}")
-        return loader.construct_mapping(node, deep=True)
-
-    yaml.SafeLoader.add_constructor("tag:yaml.org,2002:map", distinct)
-    try:
-        given = yaml.safe_load(path.read_bytes())
-        if not isinstance(given, dict):
-            raise RecipeError("must consist of lines `name: value`")
-        check_parameters(name, given)
-    except (yaml.YAMLError, RecipeError) as error:
-        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
-    return given
-
-
 def render(notebook) -> str:
     """The executed notebook as a document without traces of its execution."""
-    import nbformat
-
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    notebook.metadata = DOCUMENT
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
@@ -102,8 +84,6 @@ def render(notebook) -> str:
 
 def small(png: str) -> str:
     """A figure in 128 colors: a quarter of the bytes, to the same eye."""
-    from PIL import Image
-
     image, file = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
     image.quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
@@ -122,28 +102,32 @@ def no_child_left():
 
 def finished(profile: str, name: str) -> int:
     """How many runs a study has finished or found so far."""
-    with contextlib.suppress(FileNotFoundError):
-        return json.loads(Path(".stamps", profile, f"{name}.progress").read_text())["done"]
-    return 0
+    path = Path(".stamps", profile, f"{name}.progress")
+    return json.loads(path.read_text())["done"] if path.exists() else 0
 
 
-def start(profile: str, name: str) -> subprocess.Popen:
+def start(profile: str, name: str) -> Popen:
     """Execute a study in a session of its own, so that Ctrl-C does not reach it."""
     log = Path(".stamps", profile, f"{name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.with_suffix(".progress").unlink(missing_ok=True)
-    with log.open("w") as file:
-        return subprocess.Popen(
-            [sys.executable, __file__, profile, name],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-        )  # fmt: skip
+    command = [sys.executable, __file__, profile, name]
+    with log.open("w") as out:
+        return Popen(command, stdin=DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+
+def failure(profile: str, name: str, code: int) -> str:
+    """One line on a study that has failed."""
+    log = Path(".stamps", profile, f"{name}.log")
+    said = re.findall(f"^{name} failed: .+", log.read_text(errors="replace"), re.M)
+    return f"{said[-1] if said else f'{name} failed: exit status {code}'} (full log: {log})"
 
 
 def watch(profile: str, jobs: int, names: list[str]) -> int:
     """Execute studies, the longest first, and show how far they are; return how many failed."""
     path, shown, failed = Path("params", profile, "costs.yaml"), time.time(), []
     known = yaml.safe_load(path.read_text()) if path.exists() else {}
-    costs = {name: {"runs": None, "seconds": 60} | known.get(name, {}) for name in names}
+    costs = {name: known.get(name, {"runs": 0, "seconds": 60}) for name in names}
     waiting = sorted(names, key=lambda name: -costs[name]["seconds"])
     threads = str(max(1, (os.cpu_count() or 1) // min(jobs, len(names))))
     os.environ.update(OMP_NUM_THREADS=threads, TF_NUM_INTEROP_THREADS=threads)
@@ -155,13 +139,12 @@ def watch(profile: str, jobs: int, names: list[str]) -> int:
         while waiting or bars.tasks[1:]:
             while waiting and len(bars.tasks) <= jobs:
                 name = waiting.pop(0)
-                about = {"name": name, "process": start(profile, name)} | costs[name]
-                bars.add_task(name, total=about["runs"] or None, **about)
+                fields = {"name": name, "process": start(profile, name), **costs[name]}
+                bars.add_task(name, total=costs[name]["runs"] or None, **fields)
                 if not live:
                     say(f"{name} started")
             for task in bars.tasks[1:]:
                 name, code = task.fields["name"], task.fields["process"].poll()
-                log = Path(".stamps", profile, f"{name}.log")
                 done = finished(profile, name)
                 runs = f"{done} of {task.total or '?'} runs"
                 bars.update(task.id, completed=done, description=f"{name}: {runs}")
@@ -169,9 +152,7 @@ def watch(profile: str, jobs: int, names: list[str]) -> int:
                     say(f"{name} done in {timedelta(seconds=round(task.elapsed))}")
                 elif code is not None:
                     failed.append(name)
-                    said = re.findall(f"^{name} failed: .+", log.read_text(errors="replace"), re.M)
-                    line = said[-1] if said else f"{name} failed: exit status {code}"
-                    say(f"{line} (full log: {log})")
+                    say(failure(profile, name, code))
                 if code is not None:
                     bars.remove_task(task.id)
             whole, *running = bars.tasks

@@ -11,7 +11,7 @@ from fmnist_keras.runs import Results
 
 CLAIM = {
     "id": "K-C99", "source": "K", "kind": "R", "claim": "A is better.", "effect": "+9.7 points",
-    "n": 3, "verdict": "reproduced", "answer": True, "measure": "test_accuracy",
+    "n": 3, "outcome": "reproduced", "answer": True, "measure": "test_accuracy",
     "differences": [0.1, 0.09, 0.1], "decisive": "test accuracy: A − B", "held": 1,
     "comparisons": 1,
 }  # fmt: skip
@@ -29,7 +29,7 @@ def shown(monkeypatch, tmp_path):
     def decide(results, name, *sources):
         rows = [row for row in (CLAIM, FINDING) if not sources or row["source"] in sources]
         frame = pd.DataFrame(rows)
-        frame.attrs |= {"rows": "claims", "shown": ["id", "claim", "verdict"]}
+        frame.attrs |= {"rows": "claims", "shown": ["id", "claim", "outcome"]}
         return frame
 
     displayed = []
@@ -54,20 +54,19 @@ def test_the_answer_fills_the_place_under_the_title(shown):
 def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(shown, capsys):
     shown.clear()
     chapter.end(Results(RUNS, RUNS), RUNS, provenance=[RUNS, RUNS.assign(recipe="bbb")])
-    findings, effects, _, provenance, stored = [what for what, _ in shown]
+    findings, effects, _, provenance = [what for what, _ in shown]
     assert [row["id"] for row in findings[chapter.MIME]] == ["F-02-9"]
     assert "So it is." in findings["text/markdown"]
     assert isinstance(effects, Figure)
     assert list(provenance["runs"]) == [4]
-    assert stored["text/csv"] == expected.write(expected.numbers(RUNS))
     assert capsys.readouterr().out.startswith("0 of 1 numbers as expected\n")
 
 
-def test_a_report_keeps_no_numbers_to_store(shown, monkeypatch):
-    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"report": "quick/02_baseline"}))
-    monkeypatch.setattr(chapter, "provenance_table", lambda *_: RUNS)  # it would leave a file
+def test_the_numbers_are_stored_where_a_file_is_named(shown, monkeypatch, tmp_path):
+    file = tmp_path / "numbers.csv"
+    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"numbers": str(file)}))
     chapter.end(Results(RUNS, RUNS))
-    assert not any("text/csv" in what for what, _ in shown if isinstance(what, dict))
+    assert list(expected.read(file)["mean"]) == [0.81]
 
 
 def test_a_table_is_data_too_and_long_readings_open_with_a_click(shown):
@@ -77,7 +76,7 @@ def test_a_table_is_data_too_and_long_readings_open_with_a_click(shown):
     long.attrs |= {"rows": "readings", "shown": ["id"]}
     chapter.show(long)
     (claims, _), (readings, _) = shown
-    assert [(row["rows"], row["verdict"]) for row in claims[chapter.MIME]] == [
+    assert [(row["rows"], row["outcome"]) for row in claims[chapter.MIME]] == [
         ("claims", "reproduced")
     ]
     assert "<details><summary>13 readings</summary>" in readings["text/html"]

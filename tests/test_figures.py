@@ -39,11 +39,8 @@ def test_curves_draw_a_line_and_a_seed_band_per_condition(frame):
     (legend,) = axes[0].figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(OPTIMIZERS)
     assert axes[0].figure.get_suptitle() == "line: mean of 3 seeds; band: lowest to highest"
-    assert (
-        figures.curves(frame[frame["seed"] == 0], "val_loss")
-        .get_suptitle()
-        .startswith("line: mean of 1 seed;")
-    )
+    alone = figures.curves(frame[frame["seed"] == 0], "val_loss")
+    assert alone.get_suptitle().startswith("line: mean of 1 seed;")
     band = axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert band.min() == pytest.approx(1 / 5)
     assert band.max() == pytest.approx(1 + 0.2)
@@ -68,35 +65,26 @@ def test_train_and_val_give_two_panels_per_condition(frame):
     assert [axis.get_title() for axis in figure.axes] == ["batch size 32", "batch size 32"]
 
 
-def test_against_marks_means_on_a_log_axis():
-    runs = pd.DataFrame({"learning_rate": [0.01, 0.01, 0.1, 0.1], "val_accuracy": [1, 3, 5, 7]})
-    axis = figures.against(runs, "learning_rate", "val_accuracy")
-    assert axis.get_xscale() == "log"
-    np.testing.assert_allclose(axis.lines[0].get_ydata(), [2, 6])
-
-
 @pytest.mark.parametrize(("sizes", "labels"), [(5, ["32", "64", "128", "256", "512"]), (7, None)])
-def test_against_names_few_settings_on_its_axis_and_what_the_colors_are(sizes, labels):
+def test_against_marks_means_on_a_log_axis_that_names_few_settings(sizes, labels):
     batch_sizes = [32 * 2**power for power in range(sizes)]
-    runs = pd.DataFrame({"batch_size": batch_sizes, "val_loss": 1.0, "batch_norm": "before"})
+    runs = pd.DataFrame({"batch_size": batch_sizes * 2, "batch_norm": "before"})
+    runs["val_loss"] = [1.0] * sizes + [3.0] * sizes
     axis = figures.against(runs, "batch_size", "val_loss", color="batch_norm")
     axis.figure.canvas.draw()
+    assert axis.get_xscale() == "log"
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [2.0] * sizes)
     texts = [label.get_text() for label in axis.get_xticklabels()]
     assert texts == labels if labels else "64" not in texts
     assert axis.get_legend().get_title().get_text() == "batch normalization"
 
 
-def test_images_have_titles_and_empty_places_stay_blank():
-    figure = figures.images(np.zeros((5, 28, 28)), list("abcde"), columns=4)
-    assert [axis.get_title() for axis in figure.axes] == [*"abcde", "", "", ""]
-    assert sum(bool(axis.images) for axis in figure.axes) == 5
-
-
-def test_signed_images_are_white_at_zero():
-    pictures = np.zeros((2, 28, 28))
+def test_images_have_titles_empty_places_stay_blank_and_signed_ones_are_white_at_zero():
+    pictures = np.zeros((5, 28, 28))
     pictures[0, 0, 0] = -3
-    figure = figures.images(pictures, columns=2, signed=True)
-    assert [axis.images[0].get_clim() for axis in figure.axes] == [(-3, 3), (-3, 3)]
+    figure = figures.images(pictures, list("abcde"), columns=4, signed=True)
+    assert [axis.get_title() for axis in figure.axes] == [*"abcde", "", "", ""]
+    assert [axis.images[0].get_clim() for axis in figure.axes if axis.images] == [(-3, 3)] * 5
 
 
 def test_each_seed_has_a_line_that_ends_where_it_stopped(frame):
@@ -127,15 +115,15 @@ def test_a_specification_curve_sorts_readings_and_marks_their_choices():
     assert made == {(0, 1), (0, 2), (1, 0), (1, 2)}
 
 
-def test_effects_are_of_accuracies_and_show_the_verdict():
-    row = {"id": "K-C01", "claim": "A is better.", "kind": "R", "measure": "test_accuracy"}
+def test_effects_are_of_accuracies_and_show_the_outcome():
+    row = {"id": "K-C01", "claim": "A is better.", "source": "K", "measure": "test_accuracy"}
     decided = pd.DataFrame(
         [
-            row | {"differences": [0.01, 0.03], "verdict": "reproduced"},
-            row | {"id": "K-C01 fair", "kind": "twin", "differences": [-0.02, 0.0],
-                   "verdict": "undecided"},
-            row | {"measure": "test_loss", "differences": [1.0, 2.0], "verdict": "reproduced"},
-            row | {"differences": [], "verdict": "not run at full protocol"},
+            row | {"differences": [0.01, 0.03], "outcome": "reproduced"},
+            row | {"id": "K-C01 fair", "source": "ours", "differences": [-0.02, 0.0],
+                   "outcome": "open"},
+            row | {"measure": "test_loss", "differences": [1.0, 2.0], "outcome": "reproduced"},
+            row | {"differences": [], "outcome": "open"},
         ]
     )  # fmt: skip
     figure = figures.effects(decided)
@@ -147,4 +135,4 @@ def test_effects_are_of_accuracies_and_show_the_verdict():
     assert [mark.get_xdata()[0] for mark in marks] == pytest.approx([2, -1])
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True]
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["reproduced", "undecided"]
+    assert [text.get_text() for text in legend.get_texts()] == ["reproduced", "open"]

@@ -6,28 +6,34 @@ import matplotlib
 import nbformat
 import numpy as np
 import pytest
-import yaml
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from fmnist_keras import training
 from fmnist_keras.chapter import MIME, tables
+from fmnist_keras.parameters import read
 from fmnist_keras.settings import ROOT
 
 PAPER = ROOT / "reports" / "paper"
 NAMES = sorted(path.stem for path in PAPER.glob("*.ipynb"))
-
-
 LIVE = {"07-repeat-runs"}
-"""Cells that train before the reader's eyes what a row rests on; others of that kind, which figures
-alone rest on, are passed over."""
+"""Cells that train, while the notebook runs, what a row rests on. Others that train, for a figure
+alone, are passed over."""
 
 
 class NotCommitted(Exception):
     """Something would have to be trained."""
 
 
-def rendered(name: str, monkeypatch) -> list[dict]:
+@pytest.fixture
+def shell():
+    matplotlib.use("agg")
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+    matplotlib.pyplot.close("all")
+
+
+def rendered(name: str, shell, monkeypatch) -> list[dict]:
     """The rows that a chapter shows when its cells run in order with the paper's parameters."""
 
     def train(*arguments, original=training.train):
@@ -36,9 +42,7 @@ def rendered(name: str, monkeypatch) -> list[dict]:
         return original(*arguments)
 
     monkeypatch.setattr(training, "train", train)
-    shell = InteractiveShell.instance()
-    given = ROOT / "params" / "paper" / f"{name}.yaml"
-    parameters = yaml.safe_load(given.read_text()) if given.exists() else {"profile": "paper"}
+    parameters = read(ROOT / "params" / "paper" / f"{name}.yaml") or {"profile": "paper"}
     rows, accepted = [], (NotCommitted,)
     for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells:
         if cell.cell_type != "code":
@@ -53,8 +57,6 @@ def rendered(name: str, monkeypatch) -> list[dict]:
         if error:  # what a later cell draws of it is not there either
             accepted = (NotCommitted, NameError)
         rows += [row for output in captured.outputs for row in output.data.get(MIME, [])]
-    matplotlib.pyplot.close("all")
-    InteractiveShell.clear_instance()
     return [{"notebook": name, **row} for row in rows]
 
 
@@ -76,11 +78,10 @@ def place(row: dict) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_chapter_gives_the_committed_rows_from_the_committed_runs(name, monkeypatch):
-    matplotlib.use("agg")
+def test_a_chapter_gives_the_committed_rows_from_the_committed_runs(name, shell, monkeypatch):
     monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"report": f"paper/{name}"}))
     committed = json.loads(json.dumps(tables(PAPER / f"{name}.ipynb")))
-    ours = json.loads(json.dumps(rendered(name, monkeypatch)))
+    ours = json.loads(json.dumps(rendered(name, shell, monkeypatch)))
     ours, committed = (sorted(rows, key=place) for rows in (ours, committed))
     assert list(map(place, ours)) == list(map(place, committed))
     for mine, theirs in zip(ours, committed, strict=True):

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from fmnist_keras import parameters
 from fmnist_keras.errors import RecipeError
-from fmnist_keras.parameters import NOTEBOOKS, check_namespace, check_parameters, defaults
+from fmnist_keras.parameters import NOTEBOOKS, check_namespace, check_parameters, defaults, read
 from fmnist_keras.settings import ROOT
 
 NOTEBOOK = "03_learning_rate"
@@ -57,7 +57,6 @@ def test_every_default_passes_its_own_check(notebook):
         ("epochs", 0, "epochs = 0", "greater than or equal to 1"),
         ("test_size", 10_001, "test_size = 10001", "less than or equal to 10000"),
         ("search_range", [0.2, 0.1], "search_range = [0.2, 0.1]", "the second one larger"),
-        ("EPOCHS", 3, "EPOCHS = 3", "no such parameter: did you mean epochs?"),
     ],
 )
 def test_errors_name_parameter_value_and_what_is_allowed(name, value, start, allowed):
@@ -114,6 +113,25 @@ def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
     assert text.startswith(f"notebooks/mine.ipynb, cell `parameters`: {reason}")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("- 1", "must consist of lines `name: value`"),
+     ("epochs: 0", "epochs = 0: must be greater than or equal"),
+     ("epoch: 1", "epoch = 1: 02_baseline has no such"),
+     ("_epochs: 1", "_epochs = 1: 02_baseline has no such"),
+     ("1: 1", "1 = 1: 02_baseline has no such"),
+     ("[1]: 1", "while constructing a mapping"),
+     ("epochs: 1\nepochs: 2", "a name stands twice: epochs, epochs"),
+     ("epochs: {sgd: 1, sgd: 2}", "a name stands twice: sgd, sgd"),
+     ("a: 1\nb: ]", "while parsing a block node expected the node content, but found ']' in "
+      '"<byte string>", line 2, column 4')],
+)  # fmt: skip
+def test_a_wrong_parameter_file_is_one_line(tmp_path, text, words):
+    path = tmp_path / "02_baseline.yaml"
+    path.write_text(text)
+    assert message(path, lambda _, path: read(path)).startswith(f"{path}: {words}")
+
+
 def namespace(*cells, **values):
     """What ``globals()`` holds in a notebook when its chapter begins."""
     return {
@@ -122,14 +140,11 @@ def namespace(*cells, **values):
     }  # fmt: skip
 
 
-def test_all_that_papermill_injects_must_be_parameters():
+def test_only_parameters_may_be_injected_or_differ_from_one_in_capitals():
     injected = "# Parameters\nepochs = 3\nrate = 0.1\n"
     text = message(namespace(injected, rate=0.1), check_namespace)
     assert text.startswith("rate = 0.1: 03_learning_rate has no such parameter: ")
     check_namespace(NOTEBOOK, namespace(injected, "# Parameters\nepochs = 3\n", rate=0.1))
-
-
-def test_of_other_values_those_with_a_parameters_name_in_other_letters_are_refused():
     check_namespace(NOTEBOOK, namespace(rate=0.1, columns=["a"], mean_accuracy=0.5))
     assert message(namespace(EPOCHS=3), check_namespace).startswith("EPOCHS = 3: ")
 

@@ -61,7 +61,7 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
         progress_bar=False,
     )  # fmt: skip
     (claim,) = (row for row in tables(report) if row["rows"] == "claims")
-    assert (claim["id"], claim["verdict"]) == ("F-15-1", "reproduced")
+    assert (claim["id"], claim["outcome"]) == ("F-15-1", "reproduced")
     shown = nbformat.read(report, as_version=4).cells[3].outputs
     assert "**Holds** (our finding): After a few epochs momentum has raised" in str(shown[0])
     assert any("image/png" in output.data for output in shown)
@@ -69,7 +69,7 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     command = ["-m", "pytest", "-k", "15_momentum or ledger", "-p", "no:cacheprovider"]
     files = [f"tests/test_{name}.py" for name in ("notebooks", "parameters", "claims")]
     tested = subprocess.run(
-        [sys.executable, *command, *files], cwd=project, capture_output=True, text=True
+        [sys.executable, *command, *files], cwd=project, capture_output=True, text=True, timeout=600
     )
     assert tested.returncode == 0, tested.stdout
     assert "4 passed" in tested.stdout

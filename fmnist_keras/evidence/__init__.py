@@ -2,7 +2,7 @@
 knows nothing of Keras."""
 
 from .decisions import decide, sentence
-from .readings import facts, readings, table
 from .numbers import published, select
+from .readings import facts, readings, table
 
 __all__ = ["decide", "facts", "published", "readings", "select", "sentence", "table"]

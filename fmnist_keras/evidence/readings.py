@@ -71,7 +71,7 @@ def _outcome(row: pd.Series, alone: float, fits: bool) -> tuple[str, str]:
     """A number's outcome and reason. ``alone``: its p under the reading that is kindest to it."""
     if row["deviation"]:
         return OPEN, f"{NOT_AS_PUBLISHED}: {row['deviation']}"
-    if fits and row["open because"] or np.isnan(alone):
+    if (fits and row["open because"]) or np.isnan(alone):
         return OPEN, row["open because"]
     if fits:
         return OTHER_READING if row["reading"] or row["added"] else REPRODUCED, ""

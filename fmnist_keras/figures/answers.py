@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from ..evidence.claims import shown
 from ..evidence.measures import unit_of
 from ..evidence.statistics import half_width, interval
-from .style import PANEL, VERDICTS, label
+from .style import OUTCOMES, PANEL, label
 
 
 def specification(
     runs: pd.DataFrame, y: str, choices: list[str], published: float, title: str = ""
 ) -> Figure:
-    """All readings of one published value, sorted: above, each one's mean, its seeds as faint dots
-    and the 95 % interval of a new run, beside the published value as a line; below, which of the
-    ``choices`` (columns of runs) each makes."""
+    """All readings of one published value, sorted. Above: each one's mean, its seeds as faint dots,
+    the 95 % interval of a new run; a line is the published value. Below: which of the ``choices``
+    (columns of runs) each makes."""
     made = [choice.replace("_", " ") + " " + runs[choice].map(shown) for choice in choices]
     options = [option for column in made for option in dict.fromkeys(column)]
     readings = sorted(runs[y].groupby(made), key=lambda reading: reading[1].mean())
@@ -43,29 +43,31 @@ def specification(
     return figure
 
 
-def effects(decided: pd.DataFrame) -> Figure:
-    """The differences that decide claims about accuracy, in percentage points, each with its 95 %
-    interval over seeds: filled for a claim as it was made, hollow for its fair twin. ``decided``:
-    rows of :func:`evidence.decide`. The axis is linear up to one point and logarithmic beyond."""
+def effects(decided: pd.DataFrame, edge: float = 6.0) -> Figure:
+    """The differences that decide claims about accuracy, in percentage points, with 95 % intervals
+    over seeds: filled for what a source claims, hollow for what is ours. A difference beyond
+    ``edge`` stands there, with its value. ``decided``: rows of :func:`evidence.decide`."""
     in_points = decided["measure"].map(lambda measure: unit_of(measure).name == " points")
     several = decided["differences"].map(lambda each: np.isfinite(each).sum() > 1)
     rows = decided[in_points & several].to_dict("records")
     figure, axis = plt.subplots(figsize=(2 * PANEL[0], 0.9 + 0.34 * max(len(rows), 1)))
-    marks = dict.fromkeys(VERDICTS)
+    marks = dict.fromkeys(OUTCOMES)
     for place, row in enumerate(rows):
-        color, marker = VERDICTS[row["verdict"]]
+        color, marker = OUTCOMES[row["outcome"]]
         mean, low, high = 100 * np.array(interval(row["differences"]))
-        marks[row["verdict"]] = axis.errorbar(
-            mean, place, xerr=[[mean - low], [high - mean]], color=color, marker=marker, lw=1.2,
-            mfc="white" if row["kind"] == "twin" else color,
+        at = float(np.clip(mean, -edge, edge))
+        marks[row["outcome"]] = axis.errorbar(
+            at, place, xerr=[[mean - low], [high - mean]] if at == mean else None, color=color,
+            marker=marker, lw=1.2, mfc="white" if row["source"] == "ours" else color,
         )  # fmt: skip
-    names = [f"{row['id']}: {row['claim'].removeprefix('Put fairly: ')}" for row in rows]
-    names = [textwrap.shorten(name, 72, placeholder=" …") for name in names]
+        if at != mean:
+            side = "right" if mean > 0 else "left"
+            axis.annotate(f"{mean:+.0f}", (at * 0.95, place), fontsize=7, va="center", ha=side)
+    names = [textwrap.shorten(f"{row['id']}: {row['claim']}", 72, placeholder=" …") for row in rows]
     axis.set_yticks(range(len(rows)), names, fontsize=7)
     axis.axvline(0, color="0.4", linewidth=0.8)
-    axis.set_xscale("symlog", linthresh=1)
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel="difference of accuracy, points")
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-1.05 * edge, 1.05 * edge))
+    axis.set_xlabel(f"difference of accuracy, points (beyond {edge:g}: at the edge)")
     marks = {word: mark for word, mark in marks.items() if mark}
-    figure.legend(marks.values(), marks, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize="small")
     return figure

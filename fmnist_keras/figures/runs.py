@@ -1,25 +1,90 @@
-"""What runs ended with, against their settings; and pictures."""
+"""Figures of a study's frames: curves against the epoch, results against settings; and pictures."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from .style import PANEL, SPREAD, explain, label, line_style
+from .style import PANEL, SPREAD, explain, label, legend_below, line_style, panels
 
+MARKS = "line: mean of {seeds}; band: lowest to highest"
 FEW = 6  # settings whose labels fit below an axis
+
+
+def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figure:
+    """One panel per metric against the epoch: a line and a band over seeds for each value of the
+    column ``color``. ``frame``: the curves of a study."""
+    figure, axes = panels(len(metrics))
+    for metric, axis in zip(metrics, axes, strict=True):
+        part = frame[frame["metric"] == metric]
+        style = line_style(part, color)
+        sns.lineplot(part, x="epoch", y="value", **style, errorbar=SPREAD, ax=axis)
+        _label(axis, label(metric), part)
+    explain(figure, frame, MARKS)
+    if color:
+        legend_below(figure, axes, "" if color == "name" else label(color))
+    return figure
+
+
+def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
+    """Loss and accuracy, training (evaluated) and validation, against the epoch: two panels for
+    each value of the column ``by``."""
+    groups = list(frame.groupby(by, sort=False))
+    figure, pairs = panels(2 * len(groups), sharey="col")
+    for number, (name, part) in enumerate(groups):
+        for quantity, axis in zip(("loss", "accuracy"), pairs[2 * number :], strict=False):
+            names = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
+            lines = part[part["metric"].isin(names)].replace({"metric": names})
+            lines = lines.sort_values("metric", kind="stable")  # training first
+            style = line_style(lines, "metric")
+            sns.lineplot(lines, x="epoch", y="value", **style, errorbar=SPREAD, ax=axis)
+            axis.set(title=str(name) if by == "name" else f"{label(by)} {name}")
+            axis.get_legend().set(title=None, visible=quantity == "loss")
+            _label(axis, quantity, lines)
+    explain(figure, frame, MARKS)
+    return figure
+
+
+def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure:
+    """One panel per metric against the epoch: a thin line for each seed, a dot where it stopped, a
+    ring at its lowest validation loss. No mean is over only those seeds that still train."""
+    figure, axes = panels(len(metrics))
+    val_loss = frame[frame["metric"] == "val_loss"]
+    lowest = val_loss.groupby([color, "seed"])["value"].idxmin().dropna()
+    best = val_loss.loc[lowest, [color, "seed", "epoch"]]
+    for metric, axis in zip(metrics, axes, strict=True):
+        part = frame[frame["metric"] == metric]
+        lines = dict(x="epoch", y="value", hue=color, hue_order=list(dict.fromkeys(frame[color])))
+        sns.lineplot(part, **lines, units="seed", estimator=None, linewidth=0.8, ax=axis)
+        last = part.loc[part.groupby([color, "seed"])["epoch"].idxmax()]
+        sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
+        rings = part.merge(best, on=[color, "seed", "epoch"])
+        axis.plot(rings["epoch"], rings["value"], "o", ms=8, mfc="none", mec="0.2", zorder=3)
+        _label(axis, label(metric), part)
+    explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped; ring: best")
+    legend_below(figure, axes)
+    return figure
+
+
+def _label(axis: plt.Axes, quantity: str, frame: pd.DataFrame) -> None:
+    """Label the axes, with ticks at whole epochs, even of a single one."""
+    axis.set(ylabel=quantity, xlabel="epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if frame["epoch"].max() == 1:
+        axis.set_xlim(0, 2)
 
 
 def against(
     runs: pd.DataFrame, x: str, y: str, color: str | None = None, log: bool = True
 ) -> plt.Axes:
-    """A metric of the runs against a numeric setting (log axis by default): every seed a faint dot,
-    their mean a line, the seeds' range a band."""
+    """A metric of the runs against a numeric setting: every seed a faint dot, their mean a line,
+    their range a band."""
     figure, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.2))
-    lines = line_style(runs, color)
-    sns.lineplot(runs, x=x, y=y, **lines, errorbar=SPREAD, marker="o", ax=axis)
-    colors = {name: lines[name] for name in ("hue", "hue_order", "palette") if name in lines}
+    style = line_style(runs, color)
+    sns.lineplot(runs, x=x, y=y, **style, errorbar=SPREAD, marker="o", ax=axis)
+    colors = {name: style[name] for name in ("hue", "hue_order", "palette") if name in style}
     sns.scatterplot(runs, x=x, y=y, **colors, s=14, alpha=0.5, ax=axis, legend=False)
     explain(figure, runs, "dots: {seeds}; line: their mean; band: lowest to highest")
     axis.set(ylabel=label(y), xlabel=label(x))
@@ -28,7 +93,7 @@ def against(
     if log:
         axis.set_xscale("log")
         settings = sorted(runs[x].unique())
-        if len(settings) <= FEW:  # each has its number then, instead of the powers of ten
+        if len(settings) <= FEW:  # each has its own tick instead of the powers of ten
             axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
             axis.minorticks_off()
     return axis

@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ..evidence.verdicts import WORDS
+from ..evidence import outcomes
 
 PANEL = (4.6, 3.1)  # inches
 SPREAD = ("pi", 100)  # seaborn: all seeds, lowest to highest
@@ -31,9 +31,10 @@ OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop", "adadelta")
 COLORS = dict(zip(OPTIMIZERS, sns.color_palette(), strict=False))
 DASHES = dict(zip(OPTIMIZERS, ["", (4, 1.5), (1, 1), (3, 1, 1.5, 1), (5, 1, 1, 1)], strict=True))
 """An optimizer has the same color and line style in every figure."""
-MARKERS = ["#0173b2", "#cc78bc", "#949494", "#e0a800", "#d55e00", "#a50f15", "#222222"], "oDsv^XP"
-VERDICTS = dict(zip(WORDS, zip(*MARKERS, strict=True), strict=True))
-"""A verdict has the same color and marker in every figure."""
+OUTCOMES = dict(
+    zip(outcomes.OUTCOMES, zip(["#0173b2", "#56b4e9", "#949494", "#d55e00"], "oDs^"), strict=True)
+)
+"""An outcome has the same color and marker in every figure."""
 
 
 def panels(number: int, **options: str) -> tuple[Figure, list[plt.Axes]]:
@@ -60,7 +61,7 @@ def line_style(frame: pd.DataFrame, color: str | None) -> dict:
 
 
 def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
-    """A line above the panels that says what their marks are and of how many seeds."""
+    """A line above the panels that says what the marks are, and of how many seeds."""
     seeds = "seeds"
     if {"recipe", "seed"} <= set(frame):
         counts = frame.groupby("recipe")["seed"].nunique()
@@ -70,7 +71,7 @@ def explain(figure: Figure, frame: pd.DataFrame, marks: str) -> None:
 
 
 def legend_below(figure: Figure, axes: list[plt.Axes], title: str = "") -> None:
-    """One legend below the figure, which grows by as much, instead of one in each panel."""
+    """One legend below the figure, which grows by its height, instead of one in each panel."""
     handles, labels = axes[-1].get_legend_handles_labels()
     for axis in axes:
         axis.get_legend().remove()
