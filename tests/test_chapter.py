@@ -48,7 +48,7 @@ def test_the_answer_fills_the_place_under_the_title(shown):
     lines = box["text/markdown"].split("\n>\n")
     assert lines[0].startswith("> **Reproduced** (Keras study): A is better. *test accuracy, A − B")
     assert lines[1].startswith("> **Holds** (our finding): So it is.")
-    assert lines[2] == "> The reports' claims: 🟦 1 reproduced"
+    assert lines[2] == "> What the reports claim of their own results: 🟦 1 reproduced"
 
 
 def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(shown, capsys):

@@ -31,9 +31,8 @@ OPTIMIZERS = ("sgd", "adam", "nadam", "rmsprop", "adadelta")
 COLORS = dict(zip(OPTIMIZERS, sns.color_palette(), strict=False))
 DASHES = dict(zip(OPTIMIZERS, ["", (4, 1.5), (1, 1), (3, 1, 1.5, 1), (5, 1, 1, 1)], strict=True))
 """An optimizer has the same color and line style in every figure."""
-OUTCOMES = dict(
-    zip(outcomes.OUTCOMES, zip(["#0173b2", "#56b4e9", "#949494", "#d55e00"], "oDs^"), strict=True)
-)
+MARKERS = [("#0173b2", "o"), ("#56b4e9", "D"), ("#949494", "s"), ("#d55e00", "^")]
+OUTCOMES = dict(zip(outcomes.OUTCOMES, MARKERS, strict=True))
 """An outcome has the same color and marker in every figure."""
 
 
