@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from fmnist_keras.conditions import OfRecipe
+from fmnist_keras.conditions import condition
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.runs import run
 from fmnist_keras.training import single
@@ -120,7 +120,7 @@ def test_after_kill_9_the_study_goes_on(monkeypatch, tmp_path):
 
     monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "killed"))
     script = textwrap.dedent(SCRIPT).replace("{fields}", repr(recipe.model_dump()))
-    command, path = [sys.executable, "-c", script], OfRecipe(recipe).checkpoint(0)
+    command, path = [sys.executable, "-c", script], condition(recipe).checkpoint(0)
     process = subprocess.Popen(command)
     while not path.exists():
         assert process.poll() is None

@@ -212,7 +212,7 @@ def test_a_file_in_the_folders_place_is_one_line_before_anything_trains(
     trained, cnn, results_folder
 ):
     results_folder.write_text("")
-    with pytest.raises(StorageError, match=r"^.*results.*: .*; move the file .* goes on$"):
+    with pytest.raises(StorageError, match=r"^.*results.*: .*; put that right .* goes on$"):
         run(cnn, [0])
     assert trained == []
 
@@ -227,7 +227,7 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_half(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        with pytest.raises(StorageError, match=r"No space left on device; free space there"):
+        with pytest.raises(StorageError, match=r"No space left on device; put that right"):
             run(cnn, [0, 1])
     assert [path.suffix for path in (results_folder / "runs").iterdir()] == [".json"]
     assert len(run(cnn, [0, 1]).runs) == 2
@@ -404,7 +404,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "reports" / "paper").mkdir(parents=True)
     for module in (settings, store):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    store._packed.cache_clear()
+    store._rows.cache_clear()
     return tmp_path
 
 
