@@ -8,7 +8,6 @@ values of its trials, is in an Optuna storage for optuna-dashboard.
 
 import contextlib
 import copy
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -80,31 +79,36 @@ def search(
     if (pruner is None) != (rungs is None):
         raise RecipeError(f"rungs = {rungs!r}: a pruner needs them, the epochs after which it acts")
     rungs = sorted(check(Rungs, "rungs", rungs)) if pruner else []
-    pruner = copy.deepcopy(pruner)  # some learn from their trials, so a replay needs a fresh one
-    study = optuna.create_study(direction="maximize", pruner=pruner)
-    found = Search(base, seeds, sampler, value or _objective, train, rungs, space, study)
+    found = Search(base, seeds, sampler, value or _objective, train, pruner, rungs, space)
     for point in points_between(space, number=50):  # fails here if one of them is not allowed
         condition(found.made(point), train=train)
     mirror, runs = _Mirror(found), []
     for _ in range(trials):
         runs.append(found.next_trial())
-        mirror.add(study.trials[-1])
-    return dataclasses.replace(found, results=functools.reduce(operator.add, runs))
+        mirror.add(found.study.trials[-1])
+    found.results = functools.reduce(operator.add, runs)
+    return found
 
 
-@dataclass(frozen=True)
+@dataclass
 class Search:
-    """What is searched, the Optuna study, and when it is finished the runs of all trials."""
+    """What is searched, the Optuna study, and at the end the runs of all trials."""
 
     base: Base
     seeds: list[int]
     sampler: str
     value: Callable[[Results], float]
     train: Callable[..., Any] | None
+    pruner: BasePruner | None
     rungs: list[int]
     space: dict[str, BaseDistribution]
-    study: optuna.Study
     results: Results | None = None
+
+    @functools.cached_property
+    def study(self) -> optuna.Study:
+        # Some pruners learn from their trials and one uses the name: a replay needs both the same.
+        pruner = copy.deepcopy(self.pruner)
+        return optuna.create_study(study_name=self.name, direction="maximize", pruner=pruner)
 
     @property
     def best(self) -> Recipe | dict:
