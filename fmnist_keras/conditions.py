@@ -34,9 +34,11 @@ class Condition:
     @property
     def stacked(self) -> bool:
         """Whether all seeds train at once."""
+        if self.recipe is None:
+            return False
         from . import training  # TensorFlow loads when something trains, not before
 
-        return self.recipe is not None and training.worth_stacking(self.recipe)
+        return training.worth_stacking(self.recipe)
 
     def checkpoint(self, seed: int) -> Path:
         """The file of a recipe's unfinished run, or the folder of a function's."""
