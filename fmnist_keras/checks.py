@@ -1,4 +1,4 @@
-"""What values may be, and the one line that says so of one that may not."""
+"""Checks of values, which raise RecipeError with one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -15,39 +15,35 @@ def _in_float32(value: float) -> float:
     return value
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_in_float32)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_float32)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Counts = Annotated[list[Count], Field(min_length=1)]
-Trials = Annotated[int, Field(ge=1, le=10_000)]
-Widths = Annotated[
-    tuple[Count, ...],
-    BeforeValidator(lambda v: tuple(v) if type(v) is list else v),
-    Field(max_length=100),
-]
-Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=1000)]
-
-
 def _one_line(name: str) -> str:
     if len(name) > 100 or not name.isprintable():
         raise ValueError("must be one line of at most 100 printable characters")
     return name
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_in_float32)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_float32)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Widths = Annotated[
+    tuple[Count, ...],
+    BeforeValidator(lambda v: tuple(v) if type(v) is list else v),
+    Field(max_length=100),
+]
 Name = Annotated[str, AfterValidator(_one_line)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1, max_length=1000)]
 
 
 def meant(name: str, allowed: Iterable[str]) -> str:
-    """What a name that is not allowed may stand for, and all that are."""
+    """All allowed names, after the one that a misspelt ``name`` most resembles."""
     close = difflib.get_close_matches(str(name).strip("_").lower(), allowed := list(allowed), n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{hint}known names: {', '.join(allowed)}"
 
 
 def explain(error: ValidationError, allowed: Iterable[str] = (), name: str = "") -> str:
-    """One line for the first problem that pydantic found in the fields of a model, ``allowed``, or
-    in a value called ``name``: which value, and what is allowed."""
+    """The first problem that pydantic found in one line: which value, and what is allowed. The
+    error is one of a model with the fields ``allowed``, or of a value called ``name``."""
     problem = error.errors()[0]
     place, text, value = ".".join(map(str, problem["loc"])), problem["msg"], problem["input"]
     if problem["type"] == "value_error":
@@ -72,14 +68,14 @@ def check(kind: Any, name: str, value: Any) -> Any:
 
 
 def distinct(name: str, values: Any) -> None:
-    """Raise RecipeError where a value stands in a list more than once."""
+    """Raise RecipeError if a value occurs twice in a list or tuple, whose items may be lists."""
     for place, value in enumerate(values):
         if value in values[:place]:
             raise RecipeError(f"{name} = {values!r}: each value may stand there once")
 
 
 def check_seeds(seeds: list[int]) -> list[int]:
-    """Return the seeds; raise RecipeError unless they are distinct integers, at least one."""
+    """Return seeds as a list; raise RecipeError unless they are distinct integers, at least one."""
     seeds = check(Seeds, "seeds", list(seeds) if isinstance(seeds, tuple | range) else seeds)
     distinct("seeds", seeds)
     return seeds

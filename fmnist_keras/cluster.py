@@ -1,9 +1,9 @@
-"""Several machines: what is missing goes to Dask workers, which run from checkouts of this code.
+"""Several machines: Dask workers, which run from checkouts of this code, train what is missing.
 
     python -m fmnist_keras.cluster                      (a scheduler and a worker, on one machine)
     python -m fmnist_keras.cluster tcp://host:8786      (a worker, on each other machine)
 
-Whatever workers, retries and a dashboard need is Dask's. Results are kept where the notebook runs.
+Results are stored where the notebook runs.
 """
 
 import asyncio
@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
 from . import fingerprint, provenance, registry
-from .conditions import Job, OfRecipe
+from .conditions import Job
 from .errors import StorageError
-from .runs import together
+from .recipe import Recipe
+from .runs import stacks
 from .store import keep, remove
 
 try:
@@ -32,76 +33,68 @@ except ImportError:
 logging.getLogger("distributed").setLevel("ERROR")  # what matters is said in one line
 
 BLOCK = 5
-"""Seeds of a task. Blocks do not depend on what else is asked for, so that two notebooks that lack
-the same runs ask for the same tasks."""
+"""Seeds per task. Blocks do not depend on which other runs are missing, so two notebooks that lack
+the same runs submit the same tasks."""
 PORT, SECONDS = 8786, 20
-"""The scheduler's port, and how long to wait for it to answer."""
+"""The scheduler's port, and how long to wait for its answer."""
+UNREACHABLE = (OSError, distributed.CancelledError)
+FAILED = (ValueError, BrokenExecutor, distributed.KilledWorker)
 
 
 def train(address: str, missing: list[Job]) -> Iterator[int]:
-    """Have the workers train all of ``missing``; keep each task's runs when they come, and yield
-    how many runs there are by then. Raises StorageError where the scheduler does not answer, or a
-    worker refuses."""
+    """Have the workers train all jobs; store each task's runs when they arrive, and yield how many
+    there are by then. Raises StorageError if the scheduler does not answer or a worker refuses."""
+    done = 0
     try:
         with distributed.Client(address, timeout=SECONDS, set_as_default=False) as client:
-            tasks = {
-                client.submit(
-                    _work, cloudpickle.dumps((jobs, _registered(jobs))), key=name, retries=2
-                ): jobs
-                for name, jobs in _blocks(missing).items()
-            }
-            done = 0
+            tasks = {}
+            for name, jobs in _blocks(missing).items():
+                condition = jobs[0].condition
+                registered = _registered(condition.recipe) if condition.recipe else []
+                asked = condition.fingerprint, cloudpickle.dumps((jobs, registered))
+                tasks[client.submit(_work, *asked, key=name, retries=2)] = jobs
             for task in distributed.as_completed(tasks, loop=client.loop):
                 keep(tasks[task], task.result())
                 yield (done := done + len(tasks[task]))
-    except (OSError, distributed.CancelledError) as error:
-        raise StorageError(
-            f"SCHEDULER = {address!r} does not answer ({_first_line(error)}); what is finished is "
-            "kept, and the same command goes on"
-        ) from None
-    except (ValueError, BrokenExecutor, distributed.KilledWorker) as error:
-        raise StorageError(f"SCHEDULER = {address!r}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    except (*UNREACHABLE, *FAILED) as error:
+        reason = str(error).strip().partition("\n")[0]
+        if isinstance(error, UNREACHABLE):
+            reason = f"does not answer ({reason}); finished runs are kept; the same command goes on"
+        raise StorageError(f"SCHEDULER = {address!r}: {reason}") from None
 
 
 def _blocks(missing: list[Job]) -> dict[str, list[Job]]:
     """Tasks by their keys: the seeds of a stack in blocks, other runs alone."""
-    tasks: dict[str, list[Job]] = {}
-    for name, jobs in together(missing).items():
-        mark = jobs[0].condition.fingerprint
+    tasks: dict[tuple[str, int], list[Job]] = {}
+    for name, jobs in stacks(missing).items():
         for job in jobs:
-            tasks.setdefault(f"{name}-{job.seed // BLOCK}-{mark}", []).append(job)
-    return {f"{key}-{'.'.join(str(job.seed) for job in jobs)}": jobs for key, jobs in tasks.items()}
+            tasks.setdefault((name, job.seed // BLOCK), []).append(job)
+    return {
+        f"{name}-{jobs[0].condition.fingerprint}-{'.'.join(str(job.seed) for job in jobs)}": jobs
+        for (name, _), jobs in tasks.items()
+    }
 
 
-def _registered(jobs: list[Job]) -> list[tuple[str, str, registry.Entry]]:
-    """The notebook's own architectures and initializers that the runs use."""
-    recipes = [job.condition.recipe for job in jobs if isinstance(job.condition, OfRecipe)]
-    names = {name for recipe in recipes for name in (recipe.model, recipe.initializer)}
-    return [
-        (kind, name, entry)
-        for kind in ("architectures", "initializers")
-        for name, entry in getattr(registry, kind).items()
-        if name in names and not entry.built_in
-    ]
+def _registered(recipe: Recipe) -> list[tuple[str, str, registry.Entry]]:
+    """The architecture and the initializer of a recipe, if they are a notebook's own."""
+    used = ("architectures", recipe.model), ("initializers", recipe.initializer)
+    entries = [(kind, name, getattr(registry, kind)[name]) for kind, name in used]
+    return [(kind, name, entry) for kind, name, entry in entries if not entry.built_in]
 
 
-def _work(asked: bytes) -> list[dict]:
-    """What a worker does: train runs of one condition and return what is kept of each."""
-    jobs, registered = pickle.loads(asked)
-    condition = jobs[0].condition
-    if condition.fingerprint not in fingerprint.IMPORTED.values():
+def _work(mark: str, asked: bytes) -> list[dict]:
+    """On a worker: train jobs of one condition, whose fingerprint is ``mark``; return records."""
+    if mark not in fingerprint.IMPORTED.values():
         raise StorageError(
             f"the worker at {socket.gethostname()} has other code or libraries (fingerprint "
-            f"{fingerprint.CURRENT}, not {condition.fingerprint}): bring its checkout to the same "
+            f"{fingerprint.CURRENT}, not {mark}): bring its checkout to the same "
             "commit and start it again"
         )
+    jobs, registered = pickle.loads(asked)
+    condition = jobs[0].condition
     for kind, name, entry in registered:
         getattr(registry, kind)[name] = entry
-    records = condition.train([job.seed for job in jobs])
+    records = condition.train([job.seed for job in jobs], condition.checkpoint)
     for job in jobs:
         remove(condition.checkpoint(job.seed))
     return [{**record, "provenance": provenance.current()} for record in records]
@@ -122,9 +115,10 @@ async def _serve(address: str) -> None:
 
 
 if __name__ == "__main__":
+    address = "".join(sys.argv[1:])
     try:
-        asyncio.run(_serve("".join(sys.argv[1:])))
+        asyncio.run(_serve(address))
     except OSError as error:
-        sys.exit(f"SCHEDULER = {''.join(sys.argv[1:])!r} does not answer: {error}")
+        sys.exit(f"SCHEDULER = {address!r} does not answer: {error}")
     except KeyboardInterrupt:
         pass

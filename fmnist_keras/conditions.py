@@ -1,4 +1,4 @@
-"""What is trained at each seed: a recipe, or a function of one's own with its settings."""
+"""Conditions: what is trained at each seed, a recipe or a user's function with its settings."""
 
 import functools
 import hashlib
@@ -19,118 +19,37 @@ from .settings import results_folder
 
 
 @dataclass(frozen=True)
-class OfRecipe:
-    """A recipe, and what is measured of its trained models beside their scores."""
+class Condition:
+    """A recipe, or a function (then ``recipe`` is None), with all that identifies its runs: plain
+    values, so that a worker on another machine has the same ones."""
 
-    recipe: Recipe
-    diagnose: Callable[..., dict] | None = None
-
-    @functools.cached_property
-    def key(self) -> str:
-        return self.recipe.key
-
-    @functools.cached_property
-    def diagnostic(self) -> str:
-        return identity(self.diagnose)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        return fingerprint.of_recipe(self.recipe)
+    key: str
+    fingerprint: str
+    settings: dict[str, Any]
+    train: Callable[[list[int], Callable[[int], Path]], list[dict]]
+    """Metrics and curves of a run at each seed, from the seeds and :meth:`checkpoint`."""
+    recipe: Recipe | None = None
+    diagnostic: str = ""
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return self.recipe.model_dump()
-
-    @property
-    def seeds_train_together(self) -> bool:
+    def stacked(self) -> bool:
+        """Whether all seeds train at once."""
+        if self.recipe is None:
+            return False
         from . import training  # TensorFlow loads when something trains, not before
 
         return training.worth_stacking(self.recipe)
 
     def checkpoint(self, seed: int) -> Path:
-        """Where a long run keeps what it has so far; only the same code goes on from there."""
-        return _checkpoints() / f"{self.key}-{seed}-{self.fingerprint}.npz"
-
-    def train(self, seeds: list[int]) -> list[dict]:
-        """Metrics and curves of a run at each seed."""
-        from . import training
-
-        records = []
-        runs = training.train(self.recipe, seeds, self.checkpoint)
-        for run, seed in zip(runs, seeds, strict=True):
-            metrics = _with_objective(run.metrics)
-            if self.diagnose:
-                metrics |= self.diagnose(run.model, training.load_arrays(self.recipe, seed))
-            records.append({"metrics": metrics, "curves": run.curves})
-        return records
-
-
-@dataclass(frozen=True)
-class OfFunction:
-    """A function and its settings. Raises RecipeError for settings that it does not take, or that
-    JSON cannot hold."""
-
-    function: Callable[..., Any]
-    settings: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        try:
-            inspect.signature(self.function).bind(**self._arguments(0, Path()))
-            json.dumps(self.settings)
-        except TypeError as error:
-            raise RecipeError(f"{self._name} with {self.settings!r}: {error}") from None
-
-    @property
-    def _name(self) -> str:
-        return getattr(self.function, "__name__", type(self.function).__name__)
-
-    def _arguments(self, seed: int, folder: Path) -> dict[str, Any]:
-        settings = {name: value for name, value in self.settings.items() if name != "name"}
-        wants_folder = "folder" in inspect.signature(self.function).parameters
-        return {"seed": seed, **settings, **({"folder": folder} if wants_folder else {})}
-
-    @functools.cached_property
-    def key(self) -> str:
-        decisive = {name: value for name, value in self.settings.items() if name != "name"}
-        text = json.dumps([identity(self.function), decisive], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        return fingerprint.CURRENT
-
-    diagnostic = ""
-    seeds_train_together = False
-
-    def checkpoint(self, seed: int) -> Path:
-        """The run's own folder."""
-        return _checkpoints() / f"{self.key}-{seed}-{self.fingerprint}"
-
-    def train(self, seeds: list[int]) -> list[dict]:
-        """Metrics and curves of a run at each seed."""
-        return [self._trained(seed) for seed in seeds]
-
-    def _trained(self, seed: int) -> dict:
-        arguments = self._arguments(seed, self.checkpoint(seed))
-        if "folder" in arguments:
-            arguments["folder"].mkdir(parents=True, exist_ok=True)
-        returned = self.function(**arguments)
-        try:
-            metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
-            record = {"metrics": _with_objective(metrics), "curves": {**curves}}
-            return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
-        except (AttributeError, TypeError, ValueError):
-            shown = " ".join(f"{returned!r:.200}".split())
-            raise RecipeError(
-                f"{self._name} returned {shown}: must be a dict of metrics, numbers or short "
-                "lists, or two dicts, metrics and curves with a list of numbers each"
-            ) from None
+        """The file of a recipe's unfinished run, or the folder of a function's."""
+        name = f"{self.key}-{seed}-{self.fingerprint}{'.npz' if self.recipe else ''}"
+        return results_folder() / "checkpoints" / name
 
 
 class Job(NamedTuple):
     """A condition at a seed: one run."""
 
-    condition: OfRecipe | OfFunction
+    condition: Condition
     seed: int
 
     @property
@@ -142,8 +61,76 @@ class Job(NamedTuple):
         return self.id.rstrip("/").replace("/", "-")
 
 
-def _checkpoints() -> Path:
-    return results_folder() / "checkpoints"
+def condition(
+    recipe: Recipe | Mapping,
+    diagnose: Callable[..., dict] | None = None,
+    train: Callable[..., Any] | None = None,
+) -> Condition:
+    """The condition of a recipe, whose trained models ``diagnose(model, arrays)`` may measure; or,
+    with a function ``train``, of its settings, of which ``name`` is a label. Raises RecipeError for
+    settings that the function does not take, or that JSON cannot hold."""
+    if train is None:
+        mark, train = fingerprint.of_recipe(recipe), functools.partial(_train, recipe, diagnose)
+        return Condition(recipe.key, mark, recipe.model_dump(), train, recipe, identity(diagnose))
+    settings = {"name": "", **recipe}
+    decisive = {name: value for name, value in settings.items() if name != "name"}
+    try:
+        signature = inspect.signature(train)
+        folder = {"folder": Path()} if "folder" in signature.parameters else {}
+        signature.bind(seed=0, **decisive, **folder)
+        json.dumps(settings)
+    except TypeError as error:
+        raise RecipeError(f"{_name(train)} with {settings!r}: {error}") from None
+    text = json.dumps([identity(train), decisive], sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:12]
+    call = functools.partial(_call, train, decisive, bool(folder))
+    return Condition(key, fingerprint.CURRENT, settings, call)
+
+
+def _train(
+    recipe: Recipe, diagnose: Callable | None, seeds: list[int], checkpoint: Callable[[int], Path]
+) -> list[dict]:
+    from . import training
+
+    records = []
+    for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):
+        metrics = _with_objective(run.metrics)
+        if diagnose:
+            metrics |= diagnose(run.model, training.load_arrays(recipe, seed))
+        records.append({"metrics": metrics, "curves": run.curves})
+    return records
+
+
+def _call(
+    function: Callable, settings: dict, wants_folder: bool, seeds: list[int],
+    checkpoint: Callable[[int], Path],
+) -> list[dict]:  # fmt: skip
+    records = []
+    for seed in seeds:
+        arguments = {"seed": seed, **settings}
+        if wants_folder:
+            arguments["folder"] = checkpoint(seed)
+            arguments["folder"].mkdir(parents=True, exist_ok=True)
+        records.append(_record(function, function(**arguments)))
+    return records
+
+
+def _record(function: Callable, returned: Any) -> dict:
+    """Metrics and curves from what a function returned, in types that JSON has."""
+    try:
+        metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
+        record = {"metrics": _with_objective(metrics), "curves": {**curves}}
+        return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
+    except (AttributeError, TypeError, ValueError):
+        shown = " ".join(f"{returned!r:.200}".split())
+        raise RecipeError(
+            f"{_name(function)} returned {shown}: must be a dict of metrics, numbers or short "
+            "lists, or two dicts, metrics and curves with a list of numbers each"
+        ) from None
+
+
+def _name(function: Callable) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _with_objective(metrics: Mapping) -> dict[str, Any]:

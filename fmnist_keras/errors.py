@@ -1,21 +1,21 @@
-"""Errors that the user can put right: printed in one line, wherever they are raised."""
+"""Errors that the user can put right. Each is printed as one line, without a traceback."""
 
 import sys
 
 
 class UserError(Exception):
-    """Something that the user can put right; its text is one line that says what and how."""
+    """An error that the user can put right; its text is one line with the cause and the remedy."""
 
     def _render_traceback_(self) -> list[str]:  # IPython prints this in the traceback's place
         return [f"{type(self).__name__}: {self}"]
 
 
 class RecipeError(UserError, ValueError):
-    """A parameter that cannot be used; one line says which, its value and what is allowed."""
+    """A parameter that cannot be used; the line gives its name, its value and what is allowed."""
 
 
 class StorageError(UserError):
-    """Storage that cannot be used; one line says which, why, and what is safe to do."""
+    """A folder, an Optuna storage or a scheduler that cannot be used."""
 
 
 def _print_one_line(kind: type, error: BaseException, trace: object) -> None:

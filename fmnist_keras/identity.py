@@ -1,6 +1,8 @@
-"""The identity of a function of the user's: all that decides what it computes. That is the syntax
-trees and present values of what it uses from notebook cells and the user's own modules; things of a
-library count by name and version. Comments, docstrings, what is raised, files and lines do not.
+"""The identity of a user's function: a digest of all that decides what it computes.
+
+What it uses from notebook cells and the user's own modules counts by syntax tree and present value;
+what it uses from libraries counts by name and version. Comments, docstrings, error messages, file
+names and line numbers do not count.
 """
 
 import __future__
@@ -24,13 +26,14 @@ from .errors import RecipeError
 _distributions = functools.cache(metadata.packages_distributions)
 COVERED = {"keras", "numpy", "scipy", fingerprint.BACKEND}  # the fingerprint has their versions
 OURS = {"recipe", "registry"} | {Path(one).parts[0].split(".")[0] for one in fingerprint.CODE}
-"""Modules of this package that count by name: the fingerprint has them, or they compute nothing."""
+"""This package's modules that count by name: fingerprinted, or they compute nothing."""
 PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...)}
 STANDARD = Path(ast.__file__).parent
 
 
 def identity(function: Callable | None) -> str:
-    """Its name and twelve hex digits, "" for None. RecipeError for what cannot be identified."""
+    """The function's name and twelve hex digits; "" for None. Raises RecipeError if something that
+    the function uses cannot be identified."""
     if function is None:
         return ""
     named = function.func if isinstance(function, functools.partial) else function
@@ -43,8 +46,8 @@ def identity(function: Callable | None) -> str:
 
 
 def _describe(value: object, name: str, seen: dict) -> list:
-    """What ``value``, known as ``name``, is, in nested lists of strings. ``seen`` has the number of
-    each object met before by its id, and the object, so that no other one takes that id."""
+    """Describe ``value``, known as ``name``, in nested lists of strings. ``seen`` maps the id of an
+    object met before to its number and to the object itself, so that no other one takes its id."""
     kind = type(value)
     if kind in PLAIN:
         return [kind.__name__, repr(value)]
@@ -70,8 +73,8 @@ def _describe(value: object, name: str, seen: dict) -> list:
 
 
 def _library(value: object) -> list[str] | None:
-    """Library, with a version unless covered, module and name of what a library has under a name;
-    None for anything else, such as all from notebooks and the user's modules."""
+    """The library (with its version unless covered), module and name of what a library defines;
+    None for anything else, such as what notebooks and the user's modules define."""
     if type(value) is np.ufunc and value.__name__.isidentifier():  # "f (vectorized)" is a user's
         return ["ufunc", value.__name__]
     module, path = value, []
@@ -93,7 +96,7 @@ def _library(value: object) -> list[str] | None:
 
 
 def _parts(value: object) -> object:
-    """What a value consists of; an exception of any kind if that cannot be told."""
+    """What a value consists of. Raises an exception of any kind if that cannot be told."""
     kind = type(value)
     if kind is FunctionType:
         return _function(value)
@@ -122,12 +125,12 @@ def _parts(value: object) -> object:
     libraries = {found[0] for found in (library, _library(kind.__reduce__)) if found}
     reduced = value.__reduce_ex__(4) if libraries <= {"Python"} else None
     if not isinstance(reduced, tuple):
-        raise TypeError("nothing tells all of it")
+        raise TypeError
     return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
 
 
 def _function(function: FunctionType) -> tuple:
-    """Syntax tree, defaults, attributes, and the values of the names from outside."""
+    """Syntax tree, defaults, attributes, and the values of the outside names that it reads."""
     code, outside, imported = function.__code__, function.__globals__, {}
     tree = _tree(code, outside)
     for node in ast.walk(tree):
@@ -149,7 +152,7 @@ def _function(function: FunctionType) -> tuple:
 
 
 def _reads(node: ast.AST) -> Iterator[list[str]]:
-    """The names that a syntax tree reads, each with the attributes that it asks of it."""
+    """The names in a syntax tree, each with the attributes that follow it."""
     text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
     if text.replace(".", "").isidentifier():
         yield text.split(".")
@@ -159,18 +162,18 @@ def _reads(node: ast.AST) -> Iterator[list[str]]:
 
 
 def _nested(code: CodeType) -> list[CodeType]:
-    """Code, and that of all functions, comprehensions and classes in it."""
+    """The code, and that of all functions, comprehensions and classes in it."""
     inner = [part for part in code.co_consts if isinstance(part, CodeType)]
     return [code, *(part for one in inner for part in _nested(one))]
 
 
 def _tree(code: CodeType, outside: dict) -> ast.AST:
-    """The syntax tree of the only function in a line that has some code, without what decides
-    nothing. ValueError if there is none, or if the source was edited since."""
+    """The syntax tree of the function that has this code, without what does not count. Raises
+    ValueError if its line has none or several, or if its file was edited since."""
     linecache.checkcache(code.co_filename)
     source = "".join(linecache.getlines(code.co_filename, outside))
     flags = code.co_flags & __future__.annotations.compiler_flag
-    # A file may be edited after it was imported. A cell may not, and IPython compiles its parts.
+    # Only a file can be edited after it was imported; IPython compiles a cell in parts.
     in_file = Path(code.co_filename).is_file()
     if in_file and code not in _nested(compile(source, "", "exec", flags)):
         raise ValueError("edited")

@@ -1,4 +1,4 @@
-"""How far a notebook is with its runs, shown where somebody looks."""
+"""The progress of a notebook's runs."""
 
 import json
 import os
@@ -7,42 +7,43 @@ import time
 from IPython import get_ipython
 from IPython.display import display
 
-from .settings import report_file
+from .settings import ROOT, option
 
 BAR = '<progress value="{done}" max="{total}" style="width: 20em"></progress> {text}'
 
 
 def is_interactive() -> bool:
-    """Whether somebody looks at this notebook while it runs. Front ends such as JupyterLab name the
-    cell in their request; papermill, nbclient and nbval do not, and may hang over widgets."""
+    """Whether a user works in this notebook. Front ends such as JupyterLab name the cell in their
+    request; papermill, nbclient and nbval do not, and may hang over widgets."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
 
 class Progress:
-    """Shows how many of a call's runs are done: in a live notebook as a bar that goes once all
-    are; while a report is made, in its progress file as the count of the whole process; nowhere
-    else, so that a saved notebook does not depend on what was trained when."""
+    """Shows how many runs of a call are done. In a live notebook this is a bar that disappears at
+    the end. While a report is made, the count of the whole process is in its progress file. There
+    is no output anywhere else, so a saved notebook does not depend on what was trained when."""
 
     finished = 0
 
     def __init__(self, total: int) -> None:
         self.total, self.before, self.started = total, Progress.finished, time.monotonic()
-        self.file, self.live = report_file("progress"), is_interactive()
         self.bar = self.shown = None
 
     def show(self, done: int) -> None:
         if done == self.shown:
             return
         self.shown, Progress.finished = done, self.before + done
-        if self.file:
-            partial = self.file.with_suffix(f".{os.getpid()}")
+        if report := option("report"):
+            file = ROOT / ".stamps" / f"{report}.progress"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_suffix(f".{os.getpid()}")
             partial.write_text(json.dumps({"done": Progress.finished}))
-            partial.replace(self.file)
-        elif self.live and done < self.total:
-            self._draw(done)
-        elif self.bar:
+            partial.replace(file)
+        elif done == self.total and self.bar:
             self.bar.update({"text/plain": ""}, raw=True)
+        elif done < self.total and is_interactive():
+            self._draw(done)
 
     def _draw(self, done: int) -> None:
         seconds = time.monotonic() - self.started

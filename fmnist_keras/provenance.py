@@ -1,7 +1,6 @@
-"""Where runs were made, and what a report says of it."""
+"""Where runs were made."""
 
 import functools
-import json
 import os
 import platform
 import subprocess
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from .settings import ROOT, report_file
+from .settings import ROOT
 
 
 def current() -> dict[str, str | int]:
-    """What decides a run's numbers besides recipe, seed and code: versions, backend, device and the
-    threads that share an operation; and what does not: cores and commit."""
+    """Versions, backend, device and threads per operation, which decide a run's numbers beside
+    recipe, seed and code; cores and commit, which do not."""
     from .backend import cores, keras
 
     packages = [keras.backend.backend(), "keras", "optuna", "numpy"]
@@ -52,18 +51,12 @@ def _commit() -> str:
 
 
 def table(*runs: pd.DataFrame) -> pd.DataFrame:
-    """How runs came to be: a row per fingerprint × versions × backend × device, with the number of
-    runs, and of threads that shared an operation where that is not one for all. What differs from
-    one time to the next (training time, cores, commit) goes into a file beside the report that is
-    being made, if one is."""
+    """A row per fingerprint × versions × backend × device with its number of ``runs``. A column
+    ``threads`` (per operation) is there only where some runs had more than one."""
     frame = pd.concat(runs).drop_duplicates(["recipe", "seed"])
-    if path := report_file("times"):
-        groups = frame.groupby(["commit", "cores"], sort=False)["seconds"]
-        times = groups.agg(runs="size", seconds="sum").round(1).reset_index()
-        path.write_text(json.dumps(times.to_dict("records"), indent=1))
     identity = ["fingerprint", "versions", "backend", "device"]
     threads = frame.get("threads", pd.Series(1, frame.index)).fillna(1).astype(int)
     if (threads > 1).any():
-        frame["threads"] = threads.astype("string")
+        frame = frame.assign(threads=threads.astype("string"))
         identity.append("threads")
     return frame.groupby(identity, sort=False).size().rename("runs").reset_index()

@@ -1,16 +1,14 @@
 """A run that is killed goes on from its last whole epoch, to the same bits."""
 
-import os
-import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
-from fmnist_keras.conditions import OfRecipe
+from fmnist_keras.conditions import condition
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.runs import run
 from fmnist_keras.training import single
@@ -57,23 +55,23 @@ def test_a_run_goes_on_to_the_same_bits(monkeypatch, tmp_path, recipe):
         single.train_one(recipe, 1, path)
     monkeypatch.setattr(single, "evaluate", evaluate)
     fit, starts = single.keras.Model.fit, []
-    monkeypatch.setattr(
-        single.keras.Model,
-        "fit",
-        lambda *args, **options: starts.append(options["initial_epoch"]) or fit(*args, **options),
-    )
+
+    def started(*args, **options):
+        starts.append(options["initial_epoch"])
+        return fit(*args, **options)
+
+    monkeypatch.setattr(single.keras.Model, "fit", started)
     same(single.train_one(recipe, 1, path), whole)
     assert starts == [2]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
-def test_without_a_whole_file_a_run_begins_anew(tmp_path, content):
-    path = tmp_path / "run.npz"
-    if content is not None:
+def test_without_a_whole_file_a_run_begins_anew(tmp_path):
+    recipe = CNN.replace(epochs=1)
+    whole = single.train_one(recipe, 1)
+    for number, content in enumerate([b"", b"PK\x03\x04 cut off"]):
+        path = tmp_path / f"{number}.npz"
         path.write_bytes(content)
-    same(
-        single.train_one(CNN.replace(epochs=1), 1, path), single.train_one(CNN.replace(epochs=1), 1)
-    )
+        same(single.train_one(recipe, 1, path), whole)
 
 
 def test_where_it_cannot_be_written_training_goes_on(tmp_path):
@@ -105,29 +103,27 @@ def test_a_run_that_ended_early_trains_no_further(monkeypatch, tmp_path):
 
 
 SCRIPT = """
-    from fmnist_keras.recipe import Recipe
-    from fmnist_keras.runs import run
-    results = run(Recipe(**{fields}), [0])
-    print(results.curves.query("metric != 'seconds'")["value"].tolist())
+import sys
+from fmnist_keras.recipe import Recipe
+from fmnist_keras.runs import run
+
+run(Recipe(**eval(sys.argv[1])), [0])
 """
 
 
 def test_after_kill_9_the_study_goes_on(monkeypatch, tmp_path):
     recipe = CNN.replace(epochs=60)
-    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "whole"))
-    curves = run(recipe, [0]).curves
-    expected = curves[curves["metric"] != "seconds"]["value"].tolist()
-
     monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "killed"))
-    script = textwrap.dedent(SCRIPT).replace("{fields}", repr(recipe.model_dump()))
-    command, path = [sys.executable, "-c", script], OfRecipe(recipe).checkpoint(0)
-    process = subprocess.Popen(command)
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, repr(recipe.model_dump())])
+    path = condition(recipe).checkpoint(0)
     while not path.exists():
         assert process.poll() is None
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert path.exists()
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert eval(found) == expected
+    killed = run(recipe, [0]).curves
     assert not path.exists()
+    monkeypatch.setenv("FMNIST_RESULTS", str(tmp_path / "whole"))
+    whole = run(recipe, [0]).curves
+    assert_frame_equal(*(c[c["metric"] != "seconds"] for c in (killed, whole)), check_exact=True)

@@ -8,10 +8,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import types
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,10 +18,10 @@ from fmnist_keras import registry
 from fmnist_keras.backend import keras
 from fmnist_keras.errors import StorageError
 from fmnist_keras.runs import run
+from fmnist_keras.settings import ROOT
 from tests.test_runs import assert_equal
 
 pytestmark = pytest.mark.distributed
-ROOT = Path(__file__).resolve().parents[1]
 SCHEDULER = """
 import asyncio, sys, distributed
 async def serve():
@@ -82,59 +81,41 @@ def worker(processes, scheduler, tmp_path):
     return start
 
 
-def locally(monkeypatch, results_folder):
-    monkeypatch.delenv("FMNIST_OPTIONS")
-    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "locally"))
-
-
 @pytest.fixture
 def slow(tmp_path):
     """A function, as of a notebook cell, that notes when it begins and takes a while."""
     log = tmp_path / "log"
 
     def slow(seed, log, seconds):
-        import os
         import time
 
         with open(log, "a") as file:
-            print(seed, os.getpid(), file=file)
+            print(seed, file=file)
         time.sleep(seconds)
         return {"value": float(seed)}
 
-    def begun():
-        return [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
-
     def until(number):
+        """Wait until so many have begun; return their seeds."""
         deadline = time.monotonic() + PATIENCE
-        while not log.exists() or len(begun()) < number:
+        while not log.exists() or len(lines := log.read_text().splitlines()) < number:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        return begun()
+        return list(map(int, lines))
 
     settings = {"log": str(log), "seconds": 0.3}
-    return types.SimpleNamespace(train=slow, settings=settings, until=until)
+
+    def train(count):
+        """Train so many seeds; return the values."""
+        return run(settings, list(range(count)), train=slow).runs["value"].tolist()
+
+    return types.SimpleNamespace(train=train, until=until)
 
 
-def in_background(function):
-    """Call a function in a thread; the answer waits for it and returns or raises what it did."""
-    answer = {}
-
-    def call():
-        try:
-            answer["value"] = function()
-        except BaseException as error:
-            answer["error"] = error
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-
-    def wait():
-        thread.join(PATIENCE)
-        if "error" in answer:
-            raise answer["error"]
-        return answer["value"]
-
-    return wait
+@pytest.fixture
+def in_background():
+    """Call functions in threads."""
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit
 
 
 def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
@@ -153,61 +134,58 @@ def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
     for _ in range(2):
         worker()
     shared = run(recipes, list(range(7)))
-    assert run(recipes, [3], diagnose=None).runs["seed"].tolist() == [3] * 4
-    locally(monkeypatch, results_folder)
+    monkeypatch.delenv("FMNIST_OPTIONS")
+    monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "locally"))
     assert_equal(shared, run(recipes, list(range(7))))
     assert shared.runs["parameters"].iloc[-1] == 785 * 6 + 7 * 5 + 6 * 10
 
 
-def test_a_killed_workers_runs_are_trained_by_another(worker, slow):
+def test_a_killed_workers_runs_are_trained_by_another(worker, slow, in_background):
     workers = [worker(), worker()]
-    wait = in_background(lambda: run(slow.settings, list(range(8)), train=slow.train))
+    values = in_background(slow.train, 8)
     slow.until(3)
     workers[0].kill()
-    assert wait().runs["value"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
-    begun = [seed for seed, _ in slow.until(8)]
+    assert values.result(PATIENCE) == list(range(8))
+    begun = slow.until(8)
     assert set(begun) == set(range(8))
     assert len(begun) <= 9, "only what died is trained again"
 
 
-def test_a_notebook_that_joins_late_shares_what_is_in_flight(worker, slow, results_folder):
+def test_a_notebook_that_joins_late_shares_what_is_in_flight(worker, slow, in_background):
     worker()
-    first = in_background(lambda: run(slow.settings, list(range(6)), train=slow.train))
+    first = in_background(slow.train, 6)
     slow.until(2)
-    second = in_background(lambda: run(slow.settings, list(range(6)), train=slow.train))
-    assert first().runs["value"].tolist() == second().runs["value"].tolist()
-    assert sorted(seed for seed, _ in slow.until(6)) == list(range(6))
+    second = in_background(slow.train, 6)
+    assert first.result(PATIENCE) == second.result(PATIENCE) == list(range(6))
+    assert sorted(slow.until(6)) == list(range(6))
 
 
 def test_a_scheduler_that_goes_away_is_one_line_and_what_is_finished_is_kept(
-    worker, scheduler, slow, monkeypatch, results_folder
+    worker, scheduler, slow, in_background, monkeypatch, results_folder
 ):
     worker()
-    wait = in_background(lambda: run(slow.settings, list(range(20)), train=slow.train))
+    values = in_background(slow.train, 20)
     slow.until(4)
     scheduler[0].kill()
-    with pytest.raises(
-        StorageError, match=r"^SCHEDULER = .* does not answer .* goes on$"
-    ) as caught:
-        wait()
-    assert "\n" not in str(caught.value)
+    with pytest.raises(StorageError, match=r"^SCHEDULER = .* does not answer .* goes on$"):
+        values.result(PATIENCE)
     kept = len(list((results_folder / "runs").iterdir()))
     assert 2 <= kept < 20
     monkeypatch.delenv("FMNIST_OPTIONS")
     before = len(slow.until(4))
-    assert len(run(slow.settings, list(range(20)), train=slow.train).runs) == 20
+    assert slow.train(20) == list(range(20))
     assert len(slow.until(20)) - before == 20 - kept
 
 
-def test_no_scheduler_is_one_line(monkeypatch, slow):
-    for address, line in [
-        ("tcp://127.0.0.1:9", "does not answer"),
-        ("here", "must be like tcp://"),
-    ]:
-        monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"scheduler": address}))
-        monkeypatch.setattr("fmnist_keras.cluster.SECONDS", 2)
-        with pytest.raises(StorageError, match=f"^SCHEDULER = '{address}'.*{line}"):
-            run(slow.settings, [0], train=slow.train)
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [("tcp://127.0.0.1:9", "does not answer"), ("here", "missing port number")],
+)
+def test_no_scheduler_is_one_line(monkeypatch, slow, address, line):
+    monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"scheduler": address}))
+    monkeypatch.setattr("fmnist_keras.cluster.SECONDS", 2)
+    with pytest.raises(StorageError, match=f"^SCHEDULER = '{address}'.*{line}"):
+        slow.train(1)
 
 
 def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, tmp_path):
@@ -220,5 +198,5 @@ def test_a_worker_of_other_code_refuses_in_one_line(processes, scheduler, slow, 
     )  # fmt: skip
     assert process.stdout.readline().startswith("working for")
     with pytest.raises(StorageError, match=r"has other code or libraries .fingerprint") as caught:
-        run(slow.settings, [0], train=slow.train)
+        slow.train(1)
     assert "\n" not in str(caught.value)

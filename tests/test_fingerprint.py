@@ -17,27 +17,30 @@ def package(tmp_path, monkeypatch):
     return folder
 
 
-CODE = "\n\ndef added():\n    return 1\n"
+ADDED = ("", "def added():\n    return 1\n")
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "changed"),
+    ("file", "edit", "changed"),
     [
-        ("cnns.py", CODE, {"convolutional"}),
-        ("layers.py", CODE, {"convolutional"}),
-        ("training/stacked.py", CODE, {"dense"}),
-        ("training/schedules.py", CODE, {"dense", "convolutional"}),  # a file of its own
-        ("models.py", CODE, {"dense", "convolutional"}),
-        ("models.py", "\n# a comment\n'''Text.'''\n", set()),
-        ("recipe.py", CODE, set()),  # what it says is in the key
-        ("figures/style.py", CODE, set()),
+        ("cnns.py", ADDED, {"convolutional"}),
+        ("layers.py", ADDED, {"convolutional"}),
+        ("training/stacked.py", ADDED, {"dense"}),
+        ("training/schedules.py", ADDED, {"dense", "convolutional"}),  # a new file
+        ("models.py", ("(recipe.activation)", '("tanh")'), {"dense", "convolutional"}),
+        ("models.py", ("", "# a comment\n'A text.'\n"), set()),
+        ("models.py", ("must give a list", "must be a list"), set()),  # an error message
+        ("recipe.py", ADDED, set()),  # what it says is in the key
+        ("figures/style.py", ADDED, set()),
     ],
 )
-def test_what_an_edit_changes(package, file, text, changed):
+def test_what_an_edit_changes(package, file, edit, changed):
     assert fingerprint.on_disk() == fingerprint.IMPORTED
     fingerprint.check_unchanged()
-    with (package / file).open("a") as opened:
-        opened.write(text)
+    path = package / file
+    before = path.read_text() if path.exists() else ""
+    path.write_text(before.replace(*edit, 1))
+    assert path.read_text() != before
     now = fingerprint.on_disk()
     assert {name for name in now if now[name] != fingerprint.IMPORTED[name]} == changed
     if changed:

@@ -24,14 +24,16 @@ def calls(log):
 
 @pytest.fixture
 def grow(log):
-    """A function that keeps in its folder how far it was."""
+    """A function that keeps in its folder how far it was, and can be interrupted."""
 
-    def grow(seed, folder, rate, epochs):
+    def grow(seed, folder, rate, epochs, interrupted_at=None):
         path = folder / "epoch"
         start = int(path.read_text()) if path.exists() else 0
         path.write_text(str(epochs))
         with open(log, "a") as file:
             print(json.dumps([seed, rate, start, epochs]), file=file)
+        if start == interrupted_at:
+            raise KeyboardInterrupt
         return {"val_accuracy": np.float32(rate), "parts": [1, 2]}, {"loss": np.ones(epochs)}
 
     return grow
@@ -72,24 +74,15 @@ def test_a_folder_goes_once_its_run_is_kept_unless_it_is_handed_on(calls, grow, 
     assert list((results_folder / "checkpoints").iterdir()) == []
 
 
-def test_what_an_interrupted_run_left_outlives_other_runs(calls, log, results_folder):
-    def interrupted(seed, folder, epochs):
-        path = folder / "epoch"
-        start = int(path.read_text()) if path.exists() else 0
-        path.write_text(str(epochs))
-        with open(log, "a+") as file:
-            print(start, file=file)
-            file.seek(0)
-            if file.read() == "0\n":
-                raise KeyboardInterrupt
-        return {"value": 1.0}
-
+def test_what_an_interrupted_run_left_outlives_other_runs(calls, grow, results_folder):
+    short = {"rate": 0.5, "epochs": 2}
+    long = {"rate": 0.5, "epochs": 5, "interrupted_at": 0}
     with pytest.raises(KeyboardInterrupt):
-        run({"epochs": 5}, [0], train=interrupted)
+        run(long, [0], train=grow)
     for _ in range(2):  # trained, then found
-        run({"epochs": 2}, [0], train=interrupted)
-    run({"epochs": 5}, [0], train=interrupted)
-    assert calls() == [0, 0, 5], "it goes on from where it was"
+        run(short, [0], train=grow)
+    run(long, [0], train=grow)
+    assert [start for _, _, start, _ in calls()] == [0, 0, 5], "it goes on from where it was"
     assert list((results_folder / "checkpoints").iterdir()) == []
 
 
@@ -97,6 +90,7 @@ def test_what_an_interrupted_run_left_outlives_other_runs(calls, log, results_fo
     ("settings", "line"),
     [({"rate": 0.5}, "grow with {'name': '', 'rate': 0.5}: missing a required argument: 'epochs'"),
      ({"rate": 0.5, "epochs": 1, "momentum": 0.9}, "got an unexpected keyword argument 'momentum'"),
+     ({"rate": 0.5, "epochs": 1, "seed": 1}, "got multiple values for keyword argument 'seed'"),
      ({"rate": object(), "epochs": 1}, "Object of type object is not JSON serializable")],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_one_line_before_it_trains(calls, grow, settings, line):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import re
 import subprocess
 import sys
 import types
@@ -14,115 +15,91 @@ from fmnist_keras.errors import RecipeError
 from fmnist_keras.identity import identity
 
 NUMBERS = itertools.count()
-
-EDITS = {  # a source that defines f, what is edited in it, and into what
-    "body": ("def f(x):\n    return x + 1", "+ 1", "+ 2"),
-    "number": ("W = 3\ndef f(): return W", "= 3", "= 4"),
-    "kind of number": ("W = 3\ndef f(): return W", "= 3", "= 3.0"),
-    "list": ("W = [32, 16]\ndef f(): return W", "16", "17"),
-    "order of a dict": ("W = dict(a=1, b=2)\ndef f(): return W", "a=1, b=2", "b=2, a=1"),
-    "set": ("W = {'a', 'b', 'c'}\ndef f(): return W", "'c'", "'d'"),
-    "array": ("import numpy as np\nW = np.arange(3)\ndef f(): return W", "(3)", "(3.0)"),
-    "dtype": ("import numpy as np\nW = np.dtype('f4')\ndef f(): return W", "f4", "f8"),
-    "path": ("from pathlib import Path\nW = Path('a')\ndef f(): return W", "('a", "('b"),
-    "standard library's object": (
-        "from fractions import Fraction\nW = Fraction(1, 3)\ndef f(): return W", "3)", "4)",
-    ),
-    "default": ("def f(x=1): return x", "=1", "=2"),
-    "keyword default": ("W = 3\ndef f(*, x=W): return x", "= 3", "= 4"),
-    "comprehension": ("W = 3\ndef f(): return [W for _ in 'ab']", "= 3", "= 4"),
-    "nested function": ("W = 3\ndef f():\n    def g(): return W\n    return g", "= 3", "= 4"),
-    "class inside": ("W = 3\ndef f():\n    class A:\n        w = W\n    return A", "= 3", "= 4"),
-    "closure": ("def g(w):\n    def f(): return w\n    return f\nf = g(3)", "(3)", "(4)"),
-    "helper": ("def g(): return 1\ndef f(): return g()", "1", "2"),
-    "dict of functions": ("G = {'g': lambda: 1}\ndef f(): return G['g']()", ": 1", ": 2"),
-    "recursion": ("def f(x): return f(x - 1) if x else 1", "- 1", "- 2"),
-    "one of two alike": (
-        "def g(w):\n    return lambda: w\nG = g(1), g(2)\ndef f(): return G", "g(2)", "g(1)",
-    ),
-    "lambda": ("f = lambda x: x + 1", "1", "2"),
-    "method": ("class A:\n    def m(self): return 1\ndef f(): return A().m()", "1", "2"),
-    "class without methods": ("class A:\n    w = 1\ndef f(): return A.w", "1", "2"),
-    "base class": ("class B:\n    w = 1\nclass A(B): pass\ndef f(): return A.w", "1", "2"),
+IMPORTS = """
+import contextlib, enum, fractions, functools, pathlib, threading
+import numpy as np, tensorflow as tf
+from fmnist_keras.backend import keras
+from fmnist_keras.sources import KERAS_STUDY
+"""
+EDITS = {  # sources that define f, with an edit: «before|after»
+    "body": "def f(x):\n return x + «1|2»",
+    "number": "W = «3|4»\ndef f(): return W",
+    "kind of number": "W = 3«|.0»\ndef f(): return W",
+    "list": "W = [32, 1«6|7»]\ndef f(): return W",
+    "order of a dict": "W = dict(«a=1, b=2|b=2, a=1»)\ndef f(): return W",
+    "set": "W = {'a', 'b', '«c|d»'}\ndef f(): return W",
+    "array": "W = np.arange(3«|.0»)\ndef f(): return W",
+    "dtype": "W = np.dtype('f«4|8»')\ndef f(): return W",
+    "path": "W = pathlib.Path('«a|b»')\ndef f(): return W",
+    "standard library's object": "W = fractions.Fraction(1, «3|4»)\ndef f(): return W",
+    "default": "def f(x=«1|2»): return x",
+    "keyword default": "W = «3|4»\ndef f(*, x=W): return x",
+    "comprehension": "W = «3|4»\ndef f(): return [W for _ in 'ab']",
+    "nested function": "W = «3|4»\ndef f():\n def g(): return W\n return g",
+    "class inside": "W = «3|4»\ndef f():\n class A:\n  w = W\n return A",
+    "closure": "def g(w):\n def f(): return w\n return f\nf = g(«3|4»)",
+    "helper": "def g(): return «1|2»\ndef f(): return g()",
+    "dict of functions": "G = {'g': lambda: «1|2»}\ndef f(): return G['g']()",
+    "recursion": "def f(x): return f(x - «1|2») if x else 1",
+    "one of two alike": "def g(w):\n return lambda: w\nG = g(1), g(«2|1»)\ndef f(): return G",
+    "lambda": "f = lambda x: x + «1|2»",
+    "method": "class A:\n def m(self): return «1|2»\ndef f(): return A().m()",
+    "class without methods": "class A:\n w = «1|2»\ndef f(): return A.w",
+    "base class": "class B:\n w = «1|2»\nclass A(B): pass\ndef f(): return A.w",
     "super": (
-        "class B:\n    def m(self): return 1\nclass A(B):\n    def m(self): return super().m()\n"
-        "def f(): return A().m()", "1", "2",
+        "class B:\n def m(self): return «1|2»\nclass A(B):\n"
+        " def m(self): return super().m()\ndef f(): return A().m()"
     ),
-    "property": ("class A:\n    @property\n    def m(self): return 1\ndef f(): A().m", "1", "2"),
-    "enum": ("import enum\nclass A(enum.Enum):\n    w = 1\ndef f(): return A.w", "1", "2"),
-    "instance": (
-        "class A:\n    def __init__(self, w): self.w = w\na = A(3)\ndef f(): return a", "3", "4",
-    ),
-    "callable instance": (
-        "class A:\n    def __call__(self): return 1\nf = A()", "1", "2",
-    ),
+    "property": "class A:\n @property\n def m(self): return «1|2»\ndef f(): A().m",
+    "enum": "class A(enum.Enum):\n w = «1|2»\ndef f(): return A.w",
+    "instance": "class A:\n def __init__(self, w): self.w = w\na = A(«3|4»)\ndef f(): return a",
+    "callable instance": "class A:\n def __call__(self): return «1|2»\nf = A()",
     "bound method": (
-        "class A:\n    def __init__(self, w): self.w = w\n    def m(self): self.w\nf = A(1).m",
-        "(1)", "(2)",
+        "class A:\n def __init__(self, w): self.w = w\n def m(self): self.w\nf = A(«1|2»).m"
     ),
-    "partial": ("import functools\ndef g(w): return w\nf = functools.partial(g, 3)", "3", "4"),
-    "function of a partial": (
-        "import functools\ndef g(w): return w + 1\nf = functools.partial(g, w=3)", "+ 1", "+ 2",
-    ),
-    "cached function": (
-        "import functools\n@functools.lru_cache\ndef f(): return 1", "1", "2",
-    ),
-    "wrapped function": (
-        "import contextlib\n@contextlib.contextmanager\ndef f(): yield 1", "1", "2",
-    ),
-    "decorator": (
-        "def twice(g): return lambda: 2 * g()\n@twice\ndef f(): return 1", "2 *", "3 *",
-    ),
-    "option of a decorator": (
-        "import functools\nN = 3\n@functools.lru_cache(N)\ndef f(): return 1", "= 3", "= 4",
-    ),
-    "attribute": ("def f(): return f.w\nf.w = 1", "1", "2"),
-    "circle": (
-        "V = []\nW = [V]\nV.append(W)\ndef f(): return V", "W = [V]", "W = []\nW.append(W)",
-    ),
+    "partial": "def g(w): return w\nf = functools.partial(g, «3|4»)",
+    "function of a partial": "def g(w): return w + «1|2»\nf = functools.partial(g, w=3)",
+    "cached function": "@functools.lru_cache\ndef f(): return «1|2»",
+    "wrapped function": "@contextlib.contextmanager\ndef f(): yield «1|2»",
+    "decorator": "def twice(g): return lambda: «2|3» * g()\n@twice\ndef f(): return 1",
+    "option of a decorator": "N = «3|4»\n@functools.lru_cache(N)\ndef f(): return 1",
+    "attribute": "def f(): return f.w\nf.w = «1|2»",
+    "circle": "V = []\nW = [«V]|]\nW.append(W)»\nV.append(W)\ndef f(): return V",
     "layer": (
-        "from fmnist_keras.backend import keras\nclass A(keras.layers.Layer):\n"
-        "    def call(self, x): return x + 1\ndef f(): return [A()]", "+ 1", "+ 2",
+        "class A(keras.layers.Layer):\n def call(self, x): return x + «1|2»\ndef f(): return [A()]"
     ),
-    "keras' initializer": (
-        "from fmnist_keras.backend import keras\nI = keras.initializers.RandomNormal(stddev=0.1)\n"
-        "def f(): return I", "0.1", "0.2",
-    ),
+    "keras' initializer": "I = keras.initializers.RandomNormal(stddev=0.«1|2»)\ndef f(): return I",
     "own initializer": (
-        "from fmnist_keras.backend import keras\nclass A(keras.initializers.Initializer):\n"
-        "    def __init__(self, w): self.w = w\ni = A(1)\ndef f(): return i", "(1)", "(2)",
+        "class A(keras.initializers.Initializer):\n def __init__(self, w): self.w = w\n"
+        "i = A(«1|2»)\ndef f(): return i"
     ),
-    "function of keras": (
-        "from fmnist_keras.backend import keras\nA = keras.ops.relu\ndef f(): A", "relu", "tanh",
-    ),
-    "graph function": (
-        "import tensorflow as tf\n@tf.function\ndef f(x): return x + 1", "+ 1", "+ 2",
-    ),
-    "scipy's function": (
-        "from scipy.special import expit as g\ndef f(): return g(1)", "expit", "gamma",
-    ),
-    "recipe": (
-        "from fmnist_keras.sources import KERAS_STUDY\nR = KERAS_STUDY.replace(epochs=5)\n"
-        "def f(): return R", "5", "6",
-    ),
-}  # fmt: skip
+    "function of keras": "A = keras.ops.«relu|tanh»\ndef f(): A",
+    "graph function": "@tf.function\ndef f(x): return x + «1|2»",
+    "scipy's function": "from scipy.special import «expit|gamma» as g\ndef f(): return g(1)",
+    "recipe": "R = KERAS_STUDY.replace(epochs=«5|6»)\ndef f(): return R",
+}
 SAME = {
-    "comment": ("def f():  # one\n    return 1", "one", "two"),
-    "docstring": ("def f():\n    'one'\n    return 1", "one", "two"),
-    "message": ("W = 1\ndef f():\n    raise ValueError(f'one {W}')", "W = 1", "W = 2"),
-    "place": ("def f(): return 1", "def", "# a line\n\n\ndef"),
-    "another global": ("V = 1\ndef f(): return 1", "V = 1", "V = 2"),
-    "global of a local name": ("v = object()\ndef f(v): return v", "v = object()\n", ""),
-    "attribute of a global name": ("v = 1\ndef f(x): return x.v", "v = 1", "v = 2"),
-    "order of a set": ("W = {'a', 'b'}\ndef f(): return W", "'a', 'b'", "'b', 'a'"),
-    "name that nobody defines": ("def f(): return nowhere", "\n", "\n"),
-}  # fmt: skip
+    "comment": "def f():  # «one|two»\n return 1",
+    "docstring": "def f():\n '«one|two»'\n return 1",
+    "message": "W = «1|2»\ndef f():\n raise ValueError(f'one {W}')",
+    "place": "«|# a line\n\n\n»def f(): return 1",
+    "another global": "V = «1|2»\ndef f(): return 1",
+    "global of a local name": "«v = object()\n|»def f(v): return v",
+    "attribute of a global name": "v = «1|2»\ndef f(x): return x.v",
+    "order of a set": "W = {'«a', 'b|b', 'a»'}\ndef f(): return W",
+    "name that nobody defines": "def f(): return nowhere«|»",
+}
 
 
-def in_module(folder, *sources: str) -> types.ModuleType:
-    """A module of a name of its own, with these sources one after the other in its file."""
+def edited(text: str) -> list[str]:
+    """The source before and after the edit."""
+    return [IMPORTS + re.sub("«(.*?)\\|(.*?)»", kept, text, flags=re.S) for kept in (r"\1", r"\2")]
+
+
+def in_module(folder, source: str) -> types.ModuleType:
+    """A new module with this source."""
     path = folder / f"m{next(NUMBERS)}.py"
-    path.write_text("\n".join(sources) + "\n")
+    path.write_text(source + "\n")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -132,7 +109,7 @@ def in_module(folder, *sources: str) -> types.ModuleType:
 
 @pytest.fixture
 def shell(monkeypatch):
-    """What runs cells in a new IPython shell and gives its namespace."""
+    """Runs cells in a new IPython shell and returns its namespace."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     own = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
 
@@ -146,23 +123,20 @@ def shell(monkeypatch):
 
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_that_matters_changes_it(name, tmp_path, shell):
-    source, old, new = EDITS[name]
-    edited = source.replace(old, new)
-    assert edited != source
-    before, after = (identity(in_module(tmp_path, text).f) for text in (source, edited))
-    assert before != after
-    assert before == identity(in_module(tmp_path, "# moved", source).f)
-    cell, cell_edited = identity(shell(source).f), identity(shell(edited).f)
-    assert [cell, cell_edited] == [before, after]
-    assert identity(shell(source).f) == before
+    before, after = edited(EDITS[name])
+    first, second = (identity(in_module(tmp_path, source).f) for source in (before, after))
+    assert first != second
+    assert identity(in_module(tmp_path, "# moved\n" + before).f) == first
+    cells = [identity(shell(source).f) for source in (before, after, before)]
+    assert cells == [first, second, first]
 
 
 @pytest.mark.parametrize("name", SAME)
 def test_what_decides_nothing_changes_nothing(name, tmp_path, shell):
-    source, old, new = SAME[name]
-    first = identity(in_module(tmp_path, source).f)
-    assert identity(in_module(tmp_path, source.replace(old, new)).f) == first
-    assert identity(shell(source.replace(old, new)).f) == first
+    before, after = edited(SAME[name])
+    first = identity(in_module(tmp_path, before).f)
+    assert identity(in_module(tmp_path, after).f) == first
+    assert identity(shell(after).f) == first
 
 
 HELPED = {  # how f uses the module helpers, whose width is edited, or the width in its function g
@@ -216,39 +190,36 @@ def test_a_function_edited_in_its_file_is_refused_until_it_is_loaded(tmp_path):
             identity(module.f)
 
 
-KERAS = "from fmnist_keras.backend import keras\n"
 REFUSED = {
-    "import threading\nL = threading.Lock()\ndef f(): return L": "uses L, a lock that cannot be",
-    "import numpy as np\nR = np.random.default_rng(0)\ndef f(): return R": "R, a Generator that",
-    "import numpy as np\nG = np.frompyfunc(lambda x: x, 1, 1)\ndef f(): return G": "G, a ufunc",
+    "L = threading.Lock()\ndef f(): return L": "uses L, a lock that cannot be",
+    "R = np.random.default_rng(0)\ndef f(): return R": "R, a Generator that",
+    "G = np.frompyfunc(lambda x: x, 1, 1)\ndef f(): return G": "G, a ufunc",
     "class A: pass\na = A()\na.t = (i for i in 'ab')\ndef f(): return a": "uses t, a generator",
     "def f(g=[lambda: 1, lambda: 2][0]): return g": "one lambda a line",
     "exec('def g(): return 1')\ndef f(): return g()": "uses g, a function that .*: define it in a",
-    KERAS
-    + "D = keras.layers.Dense(2)\nD.build((1, 1))\ndef f(): return D": "D, a Dense that cannot",
-    KERAS
-    + "def act(x): return x\nD = keras.layers.Activation(act)\ndef f(): D": "a Activation that",
+    "D = keras.layers.Dense(2)\nD.build((1, 1))\ndef f(): return D": "D, a Dense that cannot",
+    "def act(x): return x\nD = keras.layers.Activation(act)\ndef f(): D": "a Activation that",
 }
 
 
 @pytest.mark.parametrize("source", REFUSED)
 def test_what_cannot_be_identified_is_refused_in_one_line(source, tmp_path):
     with pytest.raises(RecipeError, match=f"^f: .*{REFUSED[source]}") as raised:
-        identity(in_module(tmp_path, source).f)
+        identity(in_module(tmp_path, IMPORTS + source).f)
     assert "\n" not in str(raised.value)
 
 
 def test_use_changes_nothing(tmp_path):
-    source = "class A:\n    def __init__(self): self.w = 1\n"
-    source += "import functools\n@functools.lru_cache\ndef g(): return A().w\n"
-    module = in_module(tmp_path, source + "def f(): return A, g()")
+    source = "class A:\n def __init__(self): self.w = 1\n"
+    source += "@functools.lru_cache\ndef g(): return A().w\ndef f(): return A, g()"
+    module = in_module(tmp_path, IMPORTS + source)
     first = identity(module.f)
     module.f()
     assert identity(module.f) == first
 
 
 def test_libraries_count_by_version(tmp_path, monkeypatch):
-    covered = in_module(tmp_path, "import numpy as np\ndef f(): return np.ones(1)").f
+    covered = in_module(tmp_path, IMPORTS + "def f(): return np.ones(1)").f
     other = in_module(tmp_path, "import pandas as pd\ndef f(): return pd.Series([1])").f
     before = identity(covered), identity(other)
     monkeypatch.setattr("fmnist_keras.identity.metadata.version", lambda name: "0.0")
@@ -257,13 +228,11 @@ def test_libraries_count_by_version(tmp_path, monkeypatch):
 
 
 def test_another_process_finds_the_same(tmp_path):
-    names = [name for name in (*EDITS, *SAME) if "keras" not in (EDITS | SAME)[name][0]]
-    modules = [in_module(tmp_path, (EDITS | SAME)[name][0]) for name in names]
-    lines = "\n".join(
-        f"import {module.__name__}; print(identity({module.__name__}.f))" for module in modules
-    )
+    modules = [in_module(tmp_path, edited(text)[0]) for text in (*EDITS.values(), *SAME.values())]
     code = f"import sys\nsys.path.append({str(tmp_path)!r})\n"
-    code += f"from fmnist_keras.identity import identity\n{lines}"
+    code += "from fmnist_keras.identity import identity\n"
+    for name in (module.__name__ for module in modules):
+        code += f"import {name}; print(identity({name}.f))\n"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == [identity(module.f) for module in modules]
 
