@@ -18,7 +18,7 @@ def main(profile: str) -> None:
     """Write headline and chapters between their markers, and the figure into
     ``reports/<profile>/headline.png``; all links lead to the profile's reports."""
     folder, readme = ROOT / "reports" / profile, ROOT / "README.md"
-    cells = nbformat.read(folder / "14_summary.ipynb", as_version=4).cells
+    cells = nbformat.read(folder / "17_summary.ipynb", as_version=4).cells
     (figure,) = shown(cells, "headline-figure", "image/png")
     text = readme.read_text(encoding="utf-8")
     for name in ("headline", "chapters"):

@@ -20,7 +20,7 @@ from sphinx.cmd.build import build_main
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "site"
 SOURCES, HTML = SITE / "build" / "sources", SITE / "build" / "html"
-FRONT_PAGE = "14_summary"
+FRONT_PAGE = "17_summary"
 CONTENTS = """```{toctree}
 :hidden:
 :caption: Chapters
