@@ -14,7 +14,7 @@ def main(profile: str) -> None:
     """Write headline and chapters between their markers, the figure into ``reports/<profile>/
     headline.png``, and let all links lead to the profile's reports."""
     folder, readme = ROOT / "reports" / profile, ROOT / "README.md"
-    cells = nbformat.read(folder / "14_summary.ipynb", as_version=4).cells
+    cells = nbformat.read(folder / "17_summary.ipynb", as_version=4).cells
     text = readme.read_text(encoding="utf-8")
     for name in ("headline", "chapters"):
         part = "\n\n".join(shown(cells, name, "text/markdown"))

@@ -26,7 +26,7 @@ def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_pat
     """Written anew, nothing changes."""
     readme = (ROOT / "README.md").read_text()
     (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
-    report, figure = (f"reports/{profile}/{name}" for name in ("14_summary.ipynb", "headline.png"))
+    report, figure = (f"reports/{profile}/{name}" for name in ("17_summary.ipynb", "headline.png"))
     (tmp_path / figure).parent.mkdir(parents=True)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     for name in ("README.md", report):

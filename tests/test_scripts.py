@@ -184,7 +184,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     project.notebook("01_data", "1 / (images_shown - 1)")
     project.notebook("02_baseline", "import os; os.kill(os.getppid(), 9)")  # the whole execution
     project.notebook("03_learning_rate", "1")
-    project.notebook("14_summary", "print(profile)")
+    project.notebook("17_summary", "print(profile)")
     project.notebook("draft", "1")  # not of the form NN_name: no chapter
     project.parameters("01_data", "images_shown: 1")
     project.parameters("costs", "03_learning_rate: {runs: 0, seconds: 90}")
@@ -199,8 +199,8 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     project.parameters("01_data", "images_shown: 2")
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "all")
-    assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "14_summary"}
-    assert '"quick\\n"' in (project.reports / "14_summary.ipynb").read_text()
+    assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "17_summary"}
+    assert '"quick\\n"' in (project.reports / "17_summary.ipynb").read_text()
     site = project.folder / ".stamps" / "site-quick"
     assert site.exists()
     assert project.run("make", "all") == (0, lines[-1:])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 PROFILE = "paper"  # what make site shows
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHAPTERS = [p for p in (ROOT / "reports" / PROFILE).glob("*.ipynb") if p.stem != "14_summary"]
+CHAPTERS = [p for p in (ROOT / "reports" / PROFILE).glob("*.ipynb") if p.stem != "17_summary"]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
