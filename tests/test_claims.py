@@ -300,7 +300,7 @@ def test_readings_and_twins(monkeypatch):
     assert outcomes("like", "noisy") == ["open"]
     text = ABOVE.replace("high", "like"), ABOVE.replace("high", "noisy")
     (row,) = decide(monkeypatch, frames, "{{first: {}, second: {}}}".format(*text))
-    assert (row["outcome"], row["decisive"]) == ("open", "test accuracy: like − low")
+    assert (row["outcome"], row["decisive"]) == ("open", "test accuracy: noisy − low")
     comparison = yaml.safe_load("{measure: test_accuracy, of: like, above: low}")
     twin = {"says": "Of equal size, A is better.", "compare": comparison}
     assert outcomes("high", "high", twin=twin) == ["reproduced", "not reproduced"]

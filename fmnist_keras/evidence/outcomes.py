@@ -12,10 +12,8 @@ NOT_AS_PUBLISHED = "not run as published"
 
 
 def of_readings(outcomes: Sequence[str]) -> tuple[int, str]:
-    """The place of the reading that answers, and the outcome. ``outcomes``: of each reading, the
-    most literal one first, which answers unless another one holds where it does not."""
-    if outcomes[0] == REPRODUCED:
-        return 0, REPRODUCED
-    if REPRODUCED in outcomes:
-        return outcomes.index(REPRODUCED), OTHER_READING
-    return 0, OPEN if OPEN in outcomes else NOT_REPRODUCED
+    """The place of the reading that answers, and the outcome: the first one that holds, or else the
+    first that is open. ``outcomes``: of each reading, the most literal one first."""
+    best = min(outcomes, key=(REPRODUCED, OPEN, NOT_REPRODUCED).index)
+    place = outcomes.index(best)
+    return place, OTHER_READING if place and best == REPRODUCED else best
