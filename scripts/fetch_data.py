@@ -65,7 +65,7 @@ def fetch() -> data.Images:
         ("Debian package", _download_package),
     ):
         try:
-            _fill(data.places()[source], download)
+            _fill(data.search_path()[source], download)
         except (OSError, subprocess.TimeoutExpired) as error:
             tried.append(f"{source}: download failed: {error}")
         else:
