@@ -1,5 +1,5 @@
-"""Keras and its backend, imported without the lines that TensorFlow's C++ libraries write to stderr
-while they load: no environment variable reaches what is logged before their logger is set up."""
+"""Keras and TensorFlow, imported without the lines that TensorFlow's C++ libraries write to stderr
+while they load. No environment variable silences what they log before their logger is set up."""
 
 import gc
 import logging
@@ -21,26 +21,24 @@ def _silent_stderr():
 
 with _silent_stderr():
     import keras
+    import tensorflow as tf
 
     keras.ops.ones(1)  # the rest of the noise comes with the first tensor
 
-logging.getLogger("tensorflow").setLevel("ERROR")  # each run is a new graph: retracing is meant
+logging.getLogger("tensorflow").setLevel("ERROR")  # each run is a new graph, so retracing is normal
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+# TensorFlow would turn sums of many terms into temporary variables with names that are unique in
+# one graph only; two graphs that run in two threads then collide (AlreadyExistsError).
+tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
-    # TensorFlow would turn sums of many terms into temporary variables with names that are unique
-    # in one graph only; two graphs that run in two threads then collide (AlreadyExistsError).
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
-
-# The garbage collector need not look again and again at what was loaded and stays: each model that
-# is built or traced made it do so, which took a sixth of a short run.
+# Each model that is built or traced made the garbage collector go through all that was loaded,
+# which took a sixth of a short run.
 gc.collect()
 gc.freeze()
 
-__all__ = ["cores", "keras"]
+__all__ = ["cores", "keras", "tf"]
 
 
 def cores() -> int:
-    """The cores that this process may use: all, or as many as OMP_NUM_THREADS says."""
+    """The number of cores that this process may use: OMP_NUM_THREADS, or else all."""
     return int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1

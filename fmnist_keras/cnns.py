@@ -7,23 +7,16 @@ from .recipe import Recipe
 
 layers = keras.layers
 
-DROPOUT_CNN = (32, 64)
-"""Filters of the two convolutions, each followed by pooling and dropout; then a 128-unit layer."""
-DEEP_CNN = ((2, 32), (2, 64), (2, 128))
-VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-"""(convolutions, filters) per block: 13 convolutions, 3 × 3, and three dense layers follow.
-Configuration D of Simonyan & Zisserman (2015); dense layers of 512 as usual for 32 × 32 images."""
-
 
 def simple_cnn(recipe: Recipe) -> list[layers.Layer]:
-    """A convolution of 32 filters, and 100 units."""
+    """One convolution of 32 filters, pooling, and 100 units."""
     return [*_conv(32, recipe), layers.MaxPooling2D(), layers.Flatten(), *_hidden(100, recipe)]
 
 
 def dropout_cnn(recipe: Recipe) -> list[layers.Layer]:
     """Two convolutions, pooling and dropout after each, and 128 units."""
     stack = []
-    for filters in DROPOUT_CNN:
+    for filters in (32, 64):
         stack += [*_conv(filters, recipe), layers.MaxPooling2D(), layers.Dropout(0.25)]
     return [*stack, layers.Flatten(), *_hidden(128, recipe), layers.Dropout(0.5)]
 
@@ -31,7 +24,7 @@ def dropout_cnn(recipe: Recipe) -> list[layers.Layer]:
 def deep_cnn(recipe: Recipe) -> list[layers.Layer]:
     """Six convolutions in three blocks and 128 units, normalized, with dropout after each block."""
     stack = []
-    for convolutions, filters in DEEP_CNN:
+    for convolutions, filters in ((2, 32), (2, 64), (2, 128)):
         for _ in range(convolutions):
             stack += _conv(filters, recipe, batch_norm=True)
         stack += [layers.MaxPooling2D(), layers.Dropout(0.25)]
@@ -39,10 +32,11 @@ def deep_cnn(recipe: Recipe) -> list[layers.Layer]:
 
 
 def vgg16(recipe: Recipe) -> list[layers.Layer]:
-    """VGG-16 on the images in a frame of two black pixels."""
+    """VGG-16, configuration D of Simonyan & Zisserman (2015), with dense layers of 512 units, as
+    usual for 32 × 32 images."""
     batch_norm = recipe.batch_norm != "none"
-    stack = [layers.ZeroPadding2D(2)]  # five poolings need 32 × 32
-    for convolutions, filters in VGG16:
+    stack = [layers.ZeroPadding2D(2)]  # five poolings need 32 × 32 pixels
+    for convolutions, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
         for _ in range(convolutions):
             stack += _conv(filters, recipe, batch_norm)
         stack.append(layers.MaxPooling2D())
@@ -54,8 +48,8 @@ def _scaled(units: int, recipe: Recipe) -> int:
 
 
 def _conv(filters: int, recipe: Recipe, batch_norm: bool = False) -> list[layers.Layer]:
-    """A 3 × 3 convolution that keeps the size, then (batch normalization and) ReLU. Normalization
-    takes any bias away again, so there is none before it."""
+    """A 3 × 3 convolution that keeps the size, batch normalization if wanted, and ReLU. Before
+    normalization there is no bias, because its mean would remove it."""
     convolution = Conv2D(
         _scaled(filters, recipe), 3, padding="same", use_bias=not batch_norm,
         kernel_initializer=initializer(recipe),

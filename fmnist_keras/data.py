@@ -1,7 +1,7 @@
 """Fashion-MNIST: found, verified byte for byte, split and scaled.
 
-The data comes from the folder FMNIST_DATA names, or else from the first place that has it: the
-system folder of Debian's package, Keras' cache, our cache. ``scripts/fetch_data.py`` fills these.
+The data comes from the first folder of the search path that has it. ``scripts/fetch_data.py``
+fills the caches among them.
 """
 
 import functools
@@ -25,10 +25,10 @@ FILES = {  # SHA-256 of the decompressed bytes: that of the .gz differs from pac
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 PACKAGE = "dataset-fashion-mnist"
-PIXELS_SEED, LABELS_SEED = 28, 10
+PERMUTATION_SEED, LABEL_NOISE_SEED = 28, 10
 """Seeds of what is drawn once for all runs: the order of shuffled pixels, and wrong labels."""
 SCALES = {"unit": (0, 255), "symmetric": (127.5, 127.5), "mnist": (0.1307 * 255, 0.3081 * 255)}
-"""What is taken from each pixel (0 to 255), and what it is then divided by."""
+"""The number subtracted from each pixel (0 to 255), and the number it is then divided by."""
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -47,9 +47,9 @@ class Images:
     source: str  # "FMNIST_DATA", "system", "Keras" or "Debian package"
 
 
-def places() -> dict[str, Path]:
-    """Where the data may lie, in the order in which it is looked for; with FMNIST_DATA set, that
-    folder alone."""
+def search_path() -> dict[str, Path]:
+    """The folders that may hold the data, in the order in which they are searched. The folder in
+    FMNIST_DATA, where set, is the only one."""
     if os.environ.get("FMNIST_DATA"):
         return {"FMNIST_DATA": _folder("FMNIST_DATA")}
     return {
@@ -63,15 +63,16 @@ def places() -> dict[str, Path]:
 def load() -> Images:
     """Return the verified data, read once per process.
 
-    Raises DataError if no place has the data, or if the place that has it holds a bad file: other
-    data is never silently used instead.
+    Raises DataError if no folder has the data, or if the first one that has it holds a bad file:
+    it never falls back to the next.
     """
-    for source, folder in places().items():
+    folders = search_path()
+    for source, folder in folders.items():
         if source == "FMNIST_DATA" or all(_find(folder, name) for name in FILES):
-            return _read(source, folder)
-    looked = ", ".join(map(str, places().values()))
+            return Images(*(_read(folder, name) for name in FILES), source=source)
+    searched = ", ".join(map(str, folders.values()))
     raise DataError(
-        f"Fashion-MNIST was not found in {looked}: run `python scripts/fetch_data.py`, or set "
+        f"Fashion-MNIST was not found in {searched}: run `python scripts/fetch_data.py`, or set "
         "FMNIST_DATA to a folder with the four files"
     )
 
@@ -85,12 +86,8 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((p for p in (folder / name, folder / f"{name}.gz") if os.path.isfile(p)), None)
 
 
-def _read(source: str, folder: Path) -> Images:
-    return Images(*(_read_file(folder, name) for name in FILES), source=source)
-
-
-def _read_file(folder: Path, name: str) -> np.ndarray:
-    """The array of one IDX file; raise a one-line DataError unless it is exactly as published."""
+def _read(folder: Path, name: str) -> np.ndarray:
+    """The array of one IDX file; raise DataError unless it is exactly as published."""
     path = _find(folder, name)
     advice = f"copy it from Debian's package {PACKAGE}, or, in a cache, delete it and load again"
     if path is None:  # a pipe, too: reading it would wait without end
@@ -102,20 +99,11 @@ def _read_file(folder: Path, name: str) -> np.ndarray:
         raise DataError(f"{path} is truncated, not gzip or unreadable: {error}; {advice}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != FILES[name]:
-        other = {known: name for name, known in FILES.items()}.get(digest)
-        problem = f"is altered: sha256 {digest[:12]}..., expected {FILES[name][:12]}..."
-        problem = f"holds the contents of {other}" if other else problem
-        raise DataError(f"{path} {problem}; {advice}")
+        problem = f"sha256 {digest[:12]}..., expected {FILES[name][:12]}..."
+        raise DataError(f"{path} is altered: {problem}; {advice}")
     # IDX: two zeros, 8 for bytes, the number of axes, each axis as a big-endian word, the values.
-    if content[:3] != b"\0\0\x08":
-        raise DataError(f"{path} is no IDX file of bytes; {advice}")
     shape = np.frombuffer(content, ">u4", content[3], 4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
-
-
-def _check(name: str, value: str, *allowed: str) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
 
 
 def split_indices(
@@ -123,49 +111,36 @@ def split_indices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split n training images into int64 index arrays (train, val).
 
-    validation: "last": the last val_size images, as Keras' validation_split; "random": val_size
-    drawn by the seed; "none": none, whatever val_size. train_size keeps only the first so many
-    training indices. Raises ValueError if a size leaves nothing, or is more than there is.
+    validation: "last" holds out the last val_size images, as Keras' validation_split does;
+    "random" holds out val_size images drawn by the seed; "none" and "test" hold out none.
+    train_size keeps only the first so many training indices.
     """
-    _check("validation", validation, "last", "random", "none")
-    if validation != "none" and not 0 < val_size < n:
-        raise ValueError(f"val_size = {val_size}: must be from 1 to {n - 1}, to split {n} images")
     if validation == "random":
-        # 0x5eed keeps this stream apart from whatever else is drawn with the same seed.
+        # 0x5EED keeps this stream apart from whatever else is drawn with the same seed.
         val, train = np.split(np.random.default_rng([seed, 0x5EED]).permutation(n), [val_size])
     else:
-        train, val = np.split(np.arange(n), [n - val_size if validation == "last" else n])
-    if train_size is not None and not 0 < train_size <= len(train):
-        raise ValueError(f"train_size = {train_size}: must be from 1 to the {len(train)} left")
+        held_out = {"last": val_size, "none": 0, "test": 0}[validation]
+        train, val = np.split(np.arange(n), [n - held_out])
     return train[:train_size], val
 
 
 def prepare(
-    images: Images,
-    task="classify",
-    flat=True,
-    scale="unit",
-    column=14,
-    permuted=False,
+    images: Images, task="classify", flat=True, scale="unit", column=14, permuted=False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return new arrays (x, y, x_test, y_test) of all training and all test images.
 
     x is float32, (n, 784) if flat, else (n, 28, 28, 1). scale: "unit": [0, 1]; "symmetric":
-    [-1, 1]; "standard": by one mean and one SD, those of all training images; "mnist": by those of
-    *MNIST*, as many tutorials do. task: "classify": y is int32 labels (n,); "inpaint": y is the
-    scaled pixels of one column, float32 (n, 28), and that column of x is black. permuted: the
-    pixels of all images in one random order, the same in every call.
-    Raises ValueError for an unknown task or scale, or a column outside 0 to 27.
+    [-1, 1]; "standard": by the mean and SD of all training pixels; "mnist": by those of *MNIST*, as
+    many tutorials do. task: "classify": y is int32 labels (n,); "inpaint": y is the scaled pixels
+    of one column, float32 (n, 28), and that column of x is black. permuted: the pixels of all
+    images are in one random order, the same in every call.
     """
-    _check("task", task, "classify", "inpaint")
-    _check("scale", scale, *SCALES, "standard")
-    if not 0 <= column < 28:
-        raise ValueError(f"column = {column}: must be from 0 to 27")
-    shift, divisor = SCALES.get(scale, (0, 1))
     if scale == "standard":
         shift = images.train_images.mean()
-        squares = np.square(images.train_images, dtype=np.uint16)  # lean; std is not
+        squares = np.square(images.train_images, dtype=np.uint16)  # needs less memory than std()
         divisor = np.sqrt(squares.mean() - shift**2)
+    else:
+        shift, divisor = SCALES[scale]
     shift, divisor = np.float32(shift), np.float32(divisor)
 
     arrays = []
@@ -178,15 +153,15 @@ def prepare(
             y = x[:, :, column].copy()
             x[:, :, column] = (0 - shift) / divisor  # exactly as a black pixel was scaled
         if permuted:
-            x = x.reshape(-1, 784)[:, np.random.default_rng(PIXELS_SEED).permutation(784)]
+            x = x.reshape(-1, 784)[:, np.random.default_rng(PERMUTATION_SEED).permutation(784)]
         arrays += [x.reshape((-1, 784) if flat else (-1, 28, 28, 1)), y]
     return tuple(arrays)
 
 
-def with_noise(labels: np.ndarray, share: float) -> np.ndarray:
-    """Labels (n,) with that share of them replaced by another class, drawn evenly; which ones
-    follows from n and share alone."""
-    generator = np.random.default_rng(LABELS_SEED)
+def with_label_noise(labels: np.ndarray, share: float) -> np.ndarray:
+    """Return labels (n,) with a share of them replaced by another class, drawn evenly. The same n
+    and share always replace the same ones."""
+    generator = np.random.default_rng(LABEL_NOISE_SEED)
     chosen = generator.permutation(len(labels))[: round(share * len(labels))]
     noisy = labels.copy()
     noisy[chosen] += generator.integers(1, 10, len(chosen), dtype=labels.dtype)

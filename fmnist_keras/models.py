@@ -1,5 +1,5 @@
-"""From a recipe to an uncompiled Keras model. The last layer gives logits, not probabilities:
-softmax belongs to the loss, where it is exact. Parameter counts do not depend on that."""
+"""From a recipe to an uncompiled Keras model. The last layer gives logits, not probabilities: the
+loss applies the softmax, where it is exact."""
 
 from pathlib import Path
 
@@ -14,11 +14,12 @@ PIXELS, CLASSES, COLUMN_PIXELS = 784, 10, 28
 
 
 def build(recipe: Recipe) -> keras.Model:
-    """Build the recipe's model, uncompiled; input (batch, 784) for an MLP, (batch, 28, 28, 1) for a
-    CNN; output logits (batch, 10), or for the inpaint task pixels (batch, 28), always float32.
+    """Build the recipe's model, uncompiled. Input: (batch, 784) for an MLP, (batch, 28, 28, 1) for
+    a CNN. Output, always float32: logits (batch, 10), or pixels (batch, 28) for the inpaint task.
 
     Initial weights and dropout masks follow Keras' global seed: call
-    ``keras.utils.set_random_seed`` right before.
+    ``keras.utils.set_random_seed`` right before. Raises RecipeError if a registered architecture
+    returns no list of layers.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
@@ -26,20 +27,14 @@ def build(recipe: Recipe) -> keras.Model:
         hidden = registry.architectures[recipe.model].function(recipe)
         if not isinstance(hidden, list) or not all(isinstance(h, layers.Layer) for h in hidden):
             raise RecipeError(f"model = {recipe.model!r}: must give a list of Keras layers")
-        return keras.Sequential(
-            [
-                keras.Input((28, 28, 1) if recipe.convolutional else (784,)),
-                *hidden,
-                _output(recipe),
-            ],
-            name=recipe.model,
-        )
+        image = keras.Input((28, 28, 1) if recipe.convolutional else (PIXELS,))
+        return keras.Sequential([image, *hidden, _output(recipe)], name=recipe.model)
     finally:
         keras.config.set_dtype_policy(policy)
 
 
 def dense(units: int, recipe: Recipe, fan_in: int | None = None, **options) -> layers.Dense:
-    """``fan_in``: the layer's number of inputs, which PyTorch's initial biases depend on."""
+    """A dense layer. ``fan_in``: its number of inputs, needed for PyTorch's initial biases."""
     if recipe.initializer == "torch":  # torch.nn.Linear: kernel and bias U(±1/√fan_in)
         limit = fan_in**-0.5
         options["bias_initializer"] = keras.initializers.RandomUniform(-limit, limit)
@@ -47,7 +42,7 @@ def dense(units: int, recipe: Recipe, fan_in: int | None = None, **options) -> l
 
 
 def initializer(recipe: Recipe):
-    """The recipe's initializer of kernels, as Keras takes it."""
+    """The recipe's initializer of kernels: an object, or a name that Keras knows."""
     if recipe.initializer == "torch":
         return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     if recipe.initializer == "normal_0.01":
@@ -64,7 +59,7 @@ def _output(recipe: Recipe) -> layers.Dense:
 
 
 def _penalties(recipe: Recipe, first: bool) -> dict:
-    """Arguments of a dense layer: l1, l2, and the decay as the L2 penalty of equal gradient."""
+    """A dense layer's regularizers; weight decay is the L2 penalty of equal gradient."""
     on_kernel = recipe.penalty != "first" or first
     acts_on = {"kernel_regularizer": on_kernel, "bias_regularizer": recipe.penalty == "all"}
     squared, norm = (recipe.l2, 0.0) if recipe.l2_squared else (0.0, recipe.l2)
@@ -111,7 +106,7 @@ def _batch_norm(recipe: Recipe) -> layers.Layer:
 
 
 def mlp(recipe: Recipe) -> list[layers.Layer]:
-    """Dense layers of ``units``, each with what the recipe puts around its activation."""
+    """Dense layers of ``units``, each with its normalization, activation and dropout."""
     stack, fan_in = [], PIXELS
     if recipe.batch_norm == "input":
         stack.append(_batch_norm(recipe))
@@ -129,7 +124,7 @@ def mlp(recipe: Recipe) -> list[layers.Layer]:
 
 
 def fastest_precision() -> str:
-    """ "bfloat16" where the processor computes in it (AVX-512 BF16, AMX, a GPU), else "float32"."""
+    """Return "bfloat16" where the processor has it (AVX-512 BF16, AMX, a GPU), else "float32"."""
     if keras.distribution.list_devices("gpu"):
         return "bfloat16"
     flags = Path("/proc/cpuinfo")

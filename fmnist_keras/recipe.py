@@ -1,8 +1,5 @@
-"""A recipe: one condition of the study, complete, validated and immutable.
-
-Everything a run depends on, except its seed, is a field of :class:`Recipe`. A bad field fails when
-the recipe is made, in one line, long before anything trains.
-"""
+"""A recipe: one condition of the study, complete, validated and immutable. Everything that a run
+depends on, except its seed, is a field of :class:`Recipe`."""
 
 import hashlib
 import itertools
@@ -10,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from . import registry
 from .checks import Count, Name, NotNegative, Positive, Rate, Widths, distinct, explain
@@ -18,8 +15,8 @@ from .errors import RecipeError
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
-MOST_WEIGHTS, MOST_UPDATES = 10**8, 10**8
-"""What a run may cost at most: 400 MB of weights; at the fastest some days of updates."""
+MAX_WEIGHTS, MAX_UPDATES = 10**8, 10**8
+"""The most that a run may cost: 400 MB of weights, and updates that take days at the fastest."""
 
 ALWAYS_IN_KEY = {
     "task", "validation", "val_size", "train_size", "test_size", "scale", "column",
@@ -28,14 +25,17 @@ ALWAYS_IN_KEY = {
     "learning_rate", "momentum", "beta_1", "l1", "l2", "l2_squared", "penalty", "weight_decay",
     "lr_step_size", "patience", "min_delta", "batch_size", "epochs", "steps_per_epoch",
 }  # fmt: skip
-"""The fields that the first archived runs were stored by, in their keys even at their defaults."""
+"""The fields that are part of the key even at their defaults, as they were for the first stored
+runs. A newer field is part of the key only where it differs from its default, so that all keys stay
+as they are."""
 
 
 class Recipe(BaseModel):
-    """One condition. Defaults are the Keras study's baseline except where a field says otherwise.
+    """One condition. The defaults are the Keras study's baseline. Raises RecipeError, in one line,
+    for a field that is unknown, out of range, or at odds with the others.
 
-    ``name`` is a label for tables and figures and no part of the condition: two recipes that differ
-    in name alone are the same recipe and share their stored runs.
+    ``name`` is a label for tables and figures and no part of the condition: recipes that differ in
+    name alone share their stored runs.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -45,8 +45,8 @@ class Recipe(BaseModel):
     # data
     task: Literal["classify", "inpaint"] = "classify"
     validation: Literal["last", "random", "test", "none"] = "last"
-    """last: the last images, as Keras' validation_split; random: drawn by the seed; none; or test:
-    the *test* set serves as validation, the named variant for reports that selected on it."""
+    """last: the last images, as Keras' validation_split; random: drawn by the seed; test: the test
+    set serves as validation, as in reports that selected on it."""
     val_size: Count = 6_000
     train_size: Count | None = None
     """Use the first so many training images only (None: all that validation leaves)."""
@@ -58,55 +58,63 @@ class Recipe(BaseModel):
     permuted_pixels: bool = False
     """Shuffle the pixels: in one order for all images and seeds."""
     label_noise: Rate = 0.0
-    """Share of the training labels, held-out ones among them, that name another class: the same
-    ones for all seeds. Test labels stay right."""
+    """Share of the training labels, held-out ones included, that name a wrong class: the same ones
+    for all seeds. Test labels stay right."""
 
     # model
-    model: Annotated[str, AfterValidator(registry.known_model)] = "mlp"
+    model: str = "mlp"
     """mlp, simple_cnn, dropout_cnn, deep_cnn, vgg16, or a registered architecture."""
     units: Widths = (32,)
     activation: Literal["sigmoid", "relu", "leaky_relu"] = "sigmoid"
     framework_defaults: Literal["keras", "torch"] = "keras"
-    """Whose defaults hold for what no other field names: the optimizer's constants, batch
-    normalization's momentum and epsilon, LeakyReLU's slope."""
+    """Whose defaults hold for the optimizer's other constants, batch normalization's momentum and
+    epsilon, and LeakyReLU's slope."""
     dropout: Rate = 0.0
     """MLP: rate after each hidden activation. The CNNs carry their own rates."""
     batch_norm: Literal["none", "before", "after", "input"] = "none"
-    """MLP: before or after each hidden activation, or of the network's input alone. VGG-16: before
-    or after, which both mean before."""
-    initializer: Annotated[str, AfterValidator(registry.known_initializer)] = "glorot_uniform"
+    """MLP: before or after each hidden activation, or on the network's input alone. VGG-16: before
+    and after both mean before the activation."""
+    initializer: str = "glorot_uniform"
     """glorot_ or he_, uniform or normal; torch; normal_0.01; or a registered one."""
     width_multiplier: Annotated[float, Field(gt=0, le=4)] = 1.0
     """CNN: factor on every number of filters and dense units."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: mixed, i.e. bfloat16 arithmetic on float32 weights."""
+    """bfloat16: mixed precision, bfloat16 arithmetic on float32 weights."""
 
     # optimization
     optimizer: Literal["sgd", "adam", "nadam", "rmsprop", "adadelta"] = "sgd"
     learning_rate: Positive = 0.01
     momentum: Rate = 0.0
     beta_1: Rate | None = None
-    """Adam's decay of its mean gradient (None: its default, 0.9; 0: no mean, so no momentum)."""
+    """Adam's decay of its mean gradient (None: 0.9; 0: no momentum)."""
     l1: NotNegative = 0.0
     """Added to the loss: l1 · Σ|w|, summed over the weights that ``penalty`` names."""
     l2: NotNegative = 0.0
     """Added to the loss: l2 · Σw² (Keras' convention, no ½)."""
     l2_squared: bool = True
-    """False: the norm itself, l2 · ‖w‖, a term for each kernel and bias that it acts on."""
+    """False: the norm itself, l2 · ‖w‖, one term for each kernel and bias."""
     penalty: Literal["kernels", "all", "first"] = "kernels"
     """What l1 and l2 act on: all kernels; kernels and biases; the first layer's kernel."""
     weight_decay: NotNegative = 0.0
     """PyTorch's coupled decay: adds weight_decay · w to the gradient of every parameter."""
     lr_step_size: Count | None = None
-    """Multiply the learning rate by a tenth after every so many epochs."""
+    """Multiply the learning rate by 0.1 after every so many epochs."""
     patience: Count | None = None
-    """Stop after so many epochs in a row whose validation loss did not fall by more than
-    ``min_delta`` below the best so far (None: train all epochs)."""
+    """Stop after so many epochs in a row whose validation loss is not more than ``min_delta`` below
+    the best so far (None: train all epochs)."""
     min_delta: NotNegative = 0.0
     batch_size: Count = 128
     epochs: Count = 50
     steps_per_epoch: Count | None = None
     """Weight updates that count as an epoch (None: one pass over the training images)."""
+
+    @field_validator("model", "initializer")
+    @classmethod
+    def _check_registered(cls, name: str, info) -> str:
+        entries = registry.architectures if info.field_name == "model" else registry.initializers
+        if name not in entries:
+            raise ValueError(f"must be {registry.either(entries)}")
+        return name
 
     @model_validator(mode="after")
     def _check_together(self) -> "Recipe":
@@ -137,7 +145,7 @@ class Recipe(BaseModel):
             yield "model", "the inpaint task is for 'mlp'"
 
     def _idle(self) -> Iterator[tuple[str, str]]:
-        """Fields that would do nothing here, and why: a run has one recipe, not several."""
+        """Fields that would have no effect here, and why: one run must not have several recipes."""
         idle = registry.unread(self.model)
         if self.task == "classify":
             idle["column"] = "is for task = 'inpaint'"
@@ -145,18 +153,18 @@ class Recipe(BaseModel):
             idle |= dict.fromkeys(("permuted_pixels", "label_noise"), "is for task = 'classify'")
         if not self.patience:
             idle["min_delta"] = "needs patience"
-        return ((field, why) for field, why in idle.items() if not self._is_default(field))
+        fields = type(self).model_fields
+        return (
+            (name, why) for name, why in idle.items() if getattr(self, name) != fields[name].default
+        )
 
     def _too_costly(self) -> Iterator[tuple[str, str]]:
         sizes = [784, *self.units, 28]
         weights = sum(a * b for a, b in itertools.pairwise(sizes))
-        if weights > MOST_WEIGHTS:
-            yield "units", f"makes {weights:,} weights; at most {MOST_WEIGHTS:,}"
-        if (updates := self.epochs * self.steps) > MOST_UPDATES:
-            yield "epochs", f"makes {updates:,} weight updates; at most {MOST_UPDATES:,}"
-
-    def _is_default(self, field: str) -> bool:
-        return getattr(self, field) == type(self).model_fields[field].default
+        if weights > MAX_WEIGHTS:
+            yield "units", f"makes {weights:,} weights; at most {MAX_WEIGHTS:,}"
+        if (updates := self.epochs * self.steps) > MAX_UPDATES:
+            yield "epochs", f"makes {updates:,} weight updates; at most {MAX_UPDATES:,}"
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -169,10 +177,8 @@ class Recipe(BaseModel):
         return type(self)(**{**self.model_dump(), **changes})
 
     def grid(self, **choices: list) -> list["Recipe"]:
-        """One recipe for each combination of the listed values, the last name varying fastest.
-
-        Raises RecipeError when a list is empty or not a list, or when a value is not allowed.
-        """
+        """One recipe for each combination of the listed values; the last name varies fastest.
+        Raises RecipeError for an empty list, something else than a list, or a bad value."""
         for name, values in choices.items():
             if not isinstance(values, list | tuple) or not values:
                 raise RecipeError(f"{name} = {values!r}: must be a list of at least one value")
@@ -181,30 +187,35 @@ class Recipe(BaseModel):
         return [self.replace(**dict(zip(choices, values, strict=True))) for values in combinations]
 
     @property
+    def convolutional(self) -> bool:
+        """Whether the model takes images rather than flat vectors."""
+        return self.model != "mlp"
+
+    @property
     def train_images(self) -> int:
-        """How many images one epoch trains on."""
+        """The number of training images."""
         return self.train_size or self._available
 
     @property
     def _available(self) -> int:
-        """How many images validation leaves for training."""
+        """The number of images that validation leaves for training."""
         return TRAIN_IMAGES - (self.val_size if self.validation in {"last", "random"} else 0)
 
     @property
     def _steps_of_a_pass(self) -> int:
+        """Batches of one pass over the training images; the last one may be smaller."""
         return -(-self.train_images // self.batch_size)
 
     @property
     def steps(self) -> int:
-        """Weight updates per epoch; the last batch of a pass over the images may be smaller."""
+        """Weight updates per epoch."""
         return self.steps_per_epoch or self._steps_of_a_pass
 
     @property
     def key(self) -> str:
         """Twelve hex digits that identify the condition: all fields but ``name``, what follows
-        from them here, and the code of registered functions. Two recipes that say the same in two
-        ways have one key. A field that :data:`ALWAYS_IN_KEY` does not name is part of it only where
-        it differs from its default, so one that is added leaves all keys as they are."""
+        from them, and the code of registered functions. Recipes that say the same in different
+        ways have the same key."""
         fields = self.model_dump(mode="json", exclude={"name"}) | self._plain()
         defaults = type(self)().model_dump(mode="json")
         fields = {k: v for k, v in fields.items() if k in ALWAYS_IN_KEY or v != defaults[k]}
@@ -215,7 +226,7 @@ class Recipe(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _plain(self) -> dict[str, Any]:
-        """Fields whose value says no more than the default, with the default."""
+        """The fields whose value has the same effect as the default, with the default."""
         same = {
             "penalty": not (self.l1 or self.l2),
             "l2_squared": not self.l2,
@@ -231,8 +242,3 @@ class Recipe(BaseModel):
         if self.model == "vgg16" and self.batch_norm == "after":
             plain["batch_norm"] = "before"
         return plain
-
-    @property
-    def convolutional(self) -> bool:
-        """Whether the model needs images rather than flat vectors."""
-        return self.model != "mlp"

@@ -1,4 +1,4 @@
-"""Architectures and initializers by name: the built-in ones, and one's own. A function in a
+"""Architectures and initializers by name: the built-in ones, and the user's own. A function in a
 notebook cell is enough, and its runs go through the same calls as all others.
 
     @registry.architecture(reads=["activation"])
@@ -7,8 +7,8 @@ notebook cell is enough, and its runs go through the same calls as all others.
 
     Recipe(model="wide_cnn")
 
-A run is stored under what the functions that it uses compute: once they, or what they use, are
-edited, they train again.
+A run is stored under the code of the functions that it uses: after an edit to them, or to anything
+that they use, it trains again.
 """
 
 import importlib
@@ -28,7 +28,7 @@ INITIALIZERS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered function, and which of READ_BY_SOME it reads."""
+    """A registered function, and the fields of READ_BY_SOME that it reads."""
 
     function: Callable
     reads: Collection[str] = READ_BY_SOME
@@ -36,12 +36,12 @@ class Entry:
 
     @property
     def code(self) -> str:
-        """What identifies the function as it is now; "" if built in: the fingerprint does."""
+        """The identity of the function's code; "" if built in, as the fingerprint covers it."""
         return "" if self.built_in else identity(self.function)
 
 
 def _built_in(module: str, name: str, *reads: str) -> Entry:
-    def function(recipe):  # Keras loads when something is built, not before
+    def function(recipe):  # imports Keras only when a model is built
         return getattr(importlib.import_module(f".{module}", __package__), name)(recipe)
 
     return Entry(function, reads, built_in=True)
@@ -60,11 +60,11 @@ initializers: dict[str, Entry] = {
 
 
 def architecture(function: Callable | None = None, *, reads: Collection[str] = READ_BY_SOME):
-    """Register a function of a recipe that returns a list of Keras layers, under its own name, as a
-    ``model``. They stand between the input, images (batch, 28, 28, 1), and the output layer.
+    """Register a function as a ``model`` under its own name. It takes a recipe and returns a list
+    of Keras layers, which stand between the input, images (batch, 28, 28, 1), and the output layer.
 
-    A recipe that sets one of READ_BY_SOME that ``reads`` does not name is refused. Raises
-    RecipeError if a built-in model has the function's name.
+    ``reads`` names the fields of READ_BY_SOME that the function reads; a recipe that sets another
+    one is refused. Raises RecipeError if a built-in model has the function's name.
     """
     if function is None:
         return lambda function: architecture(function, reads=reads)
@@ -72,8 +72,8 @@ def architecture(function: Callable | None = None, *, reads: Collection[str] = R
 
 
 def initializer(function: Callable) -> Callable:
-    """Register a function without arguments that returns a Keras initializer, under its own name,
-    as an ``initializer`` of kernels. Raises RecipeError if a built-in one has that name."""
+    """Register a function as an ``initializer`` of kernels under its own name. It takes nothing and
+    returns a Keras initializer. Raises RecipeError if a built-in one has that name."""
     return _register(initializers, "initializer", function)
 
 
@@ -86,30 +86,15 @@ def _register(entries: dict, field: str, function: Callable, *reads) -> Callable
 
 
 def unread(model: str) -> dict[str, str]:
-    """The fields that a model does not read, each with a line that says which models do."""
-    idle = [field for field in READ_BY_SOME if field not in architectures[model].reads]
+    """The fields that a model does not read, each with a text that says which models do."""
     return {
-        field: f"is for model = {_either(n for n, e in architectures.items() if field in e.reads)}"
-        for field in idle
+        field: f"is for model = {either(n for n, e in architectures.items() if field in e.reads)}"
+        for field in READ_BY_SOME
+        if field not in architectures[model].reads
     }
 
 
-def known_model(name: str) -> str:
-    """Return the name of a model; raise ValueError if there is none of that name."""
-    return _known(name, architectures)
-
-
-def known_initializer(name: str) -> str:
-    """Return the name of an initializer; raise ValueError if there is none of that name."""
-    return _known(name, initializers)
-
-
-def _known(name: str, entries: dict) -> str:
-    if name not in entries:
-        raise ValueError(f"must be {_either(entries)}")
-    return name
-
-
-def _either(names: Iterable[str]) -> str:
+def either(names: Iterable[str]) -> str:
+    """The names in quotes, with "or" before the last."""
     *most, last = map(repr, names)
     return f"{', '.join(most)} or {last}" if most else last

@@ -1,4 +1,4 @@
-"""The recipes of the five sources: what each trained, and what we assume where it is silent."""
+"""The recipes of the five sources, and what we assume where a source is silent."""
 
 from .recipe import Recipe
 
@@ -19,7 +19,7 @@ ARCHITECTURES = {
         _tuned.replace(name="VGG-16", model="vgg16", initializer="he_normal"),
     ]
 }
-"""The rows of the Keras study's table 6.1. The report gives names and little else: the dense nets
+"""The rows of the Keras study's table 6.1. The report gives little but names: the dense networks
 change the baseline by what their name says; Adam at 0.001 and batch 128 are assumed throughout."""
 
 _torch = {"activation": "relu", "framework_defaults": "torch", "initializer": "torch"}
@@ -38,7 +38,7 @@ DNN_HOMEWORK = Recipe(
 MLP_REPORT = Recipe(
     validation="test", units=(10, 10), learning_rate=0.1, batch_size=32, epochs=10, **_torch
 )
-"""The MLP report: all training images, the test set in validation's place, SGD at 0.1, batch 32."""
+"""The MLP report: all training images, the test set as validation, SGD at 0.1, batch 32."""
 
 MISSING_PIXELS = Recipe(
     task="inpaint", validation="test", units=(256, 64), learning_rate=0.01, momentum=0.9,

@@ -22,7 +22,7 @@ def fetch() -> data.Images:
     tried = ["Fashion-MNIST was not found:"]
     downloads = {"Keras": _download_with_keras, "Debian package": _download_package}
     for source, download in downloads.items():
-        place = data.places()[source]
+        place = data.search_path()[source]
         try:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:

@@ -1,7 +1,7 @@
 """Break the arithmetic one line at a time and see which check catches it.
 
 Each mutant is the project with one line changed, in a folder of its own: nbval executes the
-notebooks that train it until one fails; where none does, the unit tests run until one fails.
+notebooks that train it, and where none fails the unit tests run, until one fails.
 Usage: python tests/mutants.py [number …]
 """
 
@@ -30,8 +30,8 @@ class Mutant(NamedTuple):
     file: str
     line: str
     becomes: str
-    notebooks: str
-    """Numbers of the notebooks that train what the line touches."""
+    notebook: str
+    """The number of a notebook that trains what the line touches."""
 
 
 SINGLE, STACKED, STACK = "training/single.py", "training/stacked.py", "training/stacked_model.py"
@@ -53,8 +53,8 @@ MUTANTS = [
            'keras.ops.cast(variance + layer.epsilon, "float64")', "11"),
     Mutant("held-out images do not follow the seed", "data.py", "default_rng([seed, 0x5EED])",
            "default_rng([0, 0x5EED])", "08"),
-    Mutant("first images held out", "data.py", "np.split(np.arange(n), [n - val_size if",
-           "np.split(np.arange(n)[::-1], [n - val_size if", "02"),
+    Mutant("first images held out", "data.py", "np.split(np.arange(n), [n - held_out])",
+           "np.split(np.arange(n)[::-1], [n - held_out])", "02"),
     Mutant("no shuffling", ARRAYS, "np.random.default_rng([seed, epoch]).permutation(train)",
            "train", "02"),
     Mutant("half the L2 factor", "models.py", "squared * acts + recipe.weight_decay",
@@ -114,8 +114,8 @@ def check(mutant: Mutant) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         broken(mutant, folder)
-        places = [path for n in mutant.notebooks.split() for path in folder.glob(f"notebooks/{n}*")]
-        return caught_by(folder, *NBVAL, *map(str, places)) or caught_by(folder, *UNIT_TESTS)
+        notebooks = [str(path) for path in folder.glob(f"notebooks/{mutant.notebook}_*")]
+        return caught_by(folder, *NBVAL, *notebooks) or caught_by(folder, *UNIT_TESTS)
 
 
 def main() -> None:

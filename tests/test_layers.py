@@ -52,29 +52,21 @@ def test_normalization_is_that_of_keras(policy, training):
 
 
 @pytest.mark.parametrize("policy", ROUNDING)
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 8), (7, 7), (8, 9)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (7, 7), (8, 9)])
 def test_a_convolution_is_that_of_keras(policy, size):
     x = images(size, keras.dtype_policies.get(policy).compute_dtype)
     options = {"filters": 4, "kernel_size": 3, "padding": "same", "use_bias": False}
-    options["dtype"] = policy
-    compare(Conv2D, x, ROUNDING[policy], **options)
+    compare(Conv2D, x, ROUNDING[policy], dtype=policy, **options)
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"center": False},
-        {"scale": False},
-        {"axis": 1},
-        {"axis": 2},
-        {"renorm": True},
-        {"epsilon": 1e-7},
-        {"trainable": False},
-        {"dtype": "float64"},
-        {"dtype": "float16"},
+        {"center": False}, {"scale": False}, {"axis": 1}, {"renorm": True}, {"epsilon": 1e-7},
+        {"trainable": False}, {"dtype": "float64"}, {"dtype": "float16"},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_other_normalization_is_left_to_keras(options):
     x = images(dtype=options.get("dtype", "float32"))
     compare(BatchNormalization, x * (0.01 if "epsilon" in options else 1), **options)
@@ -93,15 +85,11 @@ def test_masked_and_integer_images_are_left_to_keras():
 @pytest.mark.parametrize(
     "options",
     [
-        {"strides": 2},
-        {"padding": "valid"},
-        {"kernel_size": 1},
-        {"dilation_rate": 2},
-        {"groups": 2},
-        {"data_format": "channels_first"},
+        {"strides": 2}, {"padding": "valid"}, {"kernel_size": 1}, {"dilation_rate": 2},
+        {"groups": 2}, {"data_format": "channels_first"},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_other_convolutions_are_left_to_keras(options):
     options = {"filters": 4, "kernel_size": 3, "padding": "same"} | options
     compare(Conv2D, images((6, 6), channels=6), **options)
@@ -115,20 +103,19 @@ def test_images_of_any_size():
 
 
 @pytest.mark.slow
-def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path):
-    recipe = small.replace(
-        model="deep_cnn", width_multiplier=0.125, optimizer="adam", train_size=300
-    )
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "deep_cnn", "width_multiplier": 0.125, "optimizer": "adam", "train_size": 300},
+        {"l1": 0.01, "l2": 0.1},
+    ],
+)
+def test_a_trained_network_can_be_saved_and_loaded(small, tmp_path, fields):
+    recipe = small.replace(epochs=1, **fields)
     model = training.train_one(recipe, 0).model
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert {type(layer) for layer in again.layers} >= {Conv2D, BatchNormalization}
+    assert [type(layer) for layer in again.layers] == [type(layer) for layer in model.layers]
+    assert float(sum(again.losses)) == float(sum(model.losses))
     x = training.load_arrays(recipe, 0).parts["test"][0]
     np.testing.assert_array_equal(training.outputs(again, x), training.outputs(model, x))
-
-
-def test_a_penalized_network_can_be_saved_and_loaded(small, tmp_path):
-    model = training.train_one(small.replace(l1=0.01, l2=0.1, epochs=1), 0).model
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert float(sum(again.losses)) == float(sum(model.losses)) > 0

@@ -10,7 +10,7 @@ from fmnist_keras.runs import run
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What a live notebook's bar shows, one after the other."""
+    """The pages that a live notebook's bar shows, in order."""
     pages = []
 
     class Handle:
@@ -37,7 +37,7 @@ def test_a_bar_grows_and_leaves_nothing_behind(small, shown):
 
 
 @pytest.mark.parametrize(("metadata", "answer"), [({"cellId": "a"}, "True"), ({}, "False")])
-def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
+def test_a_notebook_is_interactive_where_a_front_end_names_the_cell(metadata, answer):
     assert not progress.is_interactive()
     code = "from fmnist_keras.progress import is_interactive; print(is_interactive())"
     with run_kernel(kernel_name="python3") as client:
@@ -52,7 +52,7 @@ def test_somebody_looks_where_a_front_end_names_the_cell(metadata, answer):
 @pytest.mark.parametrize("live", [False, True])
 def test_sliders_stand_over_a_figure_in_a_live_notebook_alone(monkeypatch, live):
     drawn, sliders = [], {}
-    monkeypatch.setattr("fmnist_keras.chapter.is_interactive", lambda: live)
+    monkeypatch.setattr(chapter, "is_interactive", lambda: live)
     monkeypatch.setattr(ipywidgets, "interact", lambda draw, **given: sliders.update(given))
 
     def draw(rate=0.1):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from fmnist_keras import models
-from fmnist_keras.models import keras
+from fmnist_keras.backend import keras
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.sources import ARCHITECTURES
 
@@ -24,9 +24,6 @@ def weights(model, name):
 
 def kinds(model):
     return [type(layer).__name__ for layer in model.layers]
-
-
-# Sizes
 
 
 def dense(*widths):
@@ -66,18 +63,14 @@ def test_vgg16():
     plain, normalized = (
         build(model="vgg16", width_multiplier=1 / 16, batch_norm=bn) for bn in ("none", "before")
     )
-    filters = [layer.filters for layer in plain.layers if "Conv" in type(layer).__name__]
+    filters = [layer.filters for layer in plain.layers if hasattr(layer, "filters")]
     assert filters == [width // 16 for width in VGG_FILTERS[1:]]
-    assert len(filters) == 13
     assert kinds(plain).count("Dense") == 3
-    assert kinds(plain).count("BatchNormalization") == 0
-    assert kinds(normalized).count("BatchNormalization") == 13
+    assert "BatchNormalization" not in kinds(plain)
     order = kinds(normalized)
+    assert order.count("BatchNormalization") == 13
     at = order.index("BatchNormalization")
     assert order[at - 1 : at + 2] == ["Conv2D", "BatchNormalization", "ReLU"]
-    images = np.random.default_rng(0).random((2, 28, 28, 1), "float32")
-    for model in (plain, normalized):
-        assert model(images).shape == (2, 10)
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"])
@@ -89,8 +82,9 @@ def test_width_scales_filters_and_dense_units_alike(name):
     assert sizes(0.25) == [size and size // 4 for size in sizes(1.0)]
 
 
-@pytest.mark.parametrize("units", [(), (16,), (64, 32, 16)])
-@pytest.mark.parametrize(("task", "outputs"), [("classify", 10), ("inpaint", 28)])
+@pytest.mark.parametrize(
+    ("units", "task", "outputs"), [((), "classify", 10), ((64, 32, 16), "inpaint", 28)]
+)
 def test_hidden_widths(units, task, outputs):
     shapes = [kernel.shape for kernel in weights(build(units=units, task=task), "kernel")]
     assert shapes == list(zip((784, *units), (*units, outputs), strict=True))
@@ -104,9 +98,6 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest(fields):
     shape = (2, *model.input_shape[1:])
     assert keras.backend.standardize_dtype(model(np.zeros(shape, "float32")).dtype) == "float32"
     assert build(**fields).layers[0].compute_dtype == "float32"  # the setting does not leak
-
-
-# Order of the layers
 
 
 @pytest.mark.parametrize(
@@ -124,12 +115,14 @@ def test_batch_norm_and_dropout_stand_where_they_should(batch_norm, first, order
     assert {layer.rate for layer in model.layers if hasattr(layer, "rate")} == {0.3}
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
-def test_the_activation_is_the_one_named(activation):
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [("sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("relu", lambda x: np.maximum(x, 0))],
+)
+def test_the_activation_is_the_one_named(activation, function):
     x = np.linspace(-2, 2, 9, dtype="float32")
-    expected = {"sigmoid": 1 / (1 + np.exp(-x)), "relu": np.maximum(x, 0)}[activation]
     layer = build(activation=activation).layers[1]
-    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(layer(x)), function(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +173,6 @@ def test_standard_deviations_of_the_other_initializers(initializer, sd):
     assert all((bias == 0).all() for bias in weights(model, "bias"))
 
 
-def test_initial_weights_follow_the_seed():
-    first, again, other = (weights(build(seed), "kernel")[0] for seed in (1, 1, 2))
-    assert (first == again).all()
-    assert (first != other).mean() > 0.99
-
-
 # Penalties
 
 
@@ -227,11 +214,10 @@ def test_without_hidden_layers_the_output_layer_is_the_first():
     assert build(batch_norm="before").losses == []  # no penalty
 
 
-@pytest.mark.parametrize("batch_norm", ["none", "before", "after"])
-def test_weight_decay_pulls_every_parameter(batch_norm):
-    model = known(weight_decay=0.5, batch_norm=batch_norm)
+def test_weight_decay_pulls_every_parameter():
+    model = known(weight_decay=0.5, batch_norm="before")
     variables = [weight.value for weight in model.trainable_weights]
-    assert len(variables) == (6 if batch_norm == "none" else 10)
+    assert len(variables) == 10
     with tf.GradientTape() as tape:
         penalty = sum(model.losses)
     for gradient, variable in zip(tape.gradient(penalty, variables), variables, strict=True):

@@ -1,10 +1,7 @@
 """A recipe is valid and immutable or an error of one line; its key names the condition."""
 
 import itertools
-import json
-from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from fmnist_keras.checks import check_seeds
@@ -12,7 +9,6 @@ from fmnist_keras.errors import RecipeError
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.sources import ARCHITECTURES, KERAS_STUDY
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHER = dict(
     task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,
     scale="standard", column=13, model="simple_cnn", units=(16, 8), activation="relu",
@@ -45,19 +41,20 @@ def message(function, *args, **options):
         ({"learning_rat": 0.1}, "learning_rat = 0.1", "did you mean learning_rate?"),
         ({"zzz": 1}, "zzz = 1", "known names: name, task,"),
         ({"learning_rate": "1e-3"}, "learning_rate = '1e-3'", "write 0.001 or 1.0e-3"),
-        ({"epochs": "5"}, "epochs = '5'", "integer"),
         ({"epochs": True}, "epochs = True", "integer"),
         ({"learning_rate": 0}, "learning_rate = 0", "greater than 0"),
         ({"learning_rate": float("inf")}, "learning_rate = inf", "finite"),
+        ({"learning_rate": 1e-300}, "learning_rate = 1e-300", "from 1e-30 to 1e30"),
         ({"dropout": 1.0}, "dropout = 1.0", "less than 1"),
         ({"l1": -1.0}, "l1 = -1.0", "greater than or equal to 0"),
         ({"width_multiplier": 5.0}, "width_multiplier = 5.0", "less than or equal to 4"),
         ({"column": 28}, "column = 28", "less than or equal to 27"),
-        ({"steps_per_epoch": 0}, "steps_per_epoch = 0", "greater than or equal to 1"),
         ({"units": 32}, "units = 32", "tuple"),
         ({"units": (32, 0)}, "units.1 = 0", "greater than or equal to 1"),
+        ({"units": (1,) * 101}, f"units = {(1,) * 101}", "at most 100 items"),
+        ({"units": (10**9,)}, "units = (1000000000,)", "812,000,000,000 weights; at most"),
+        ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
         ({"optimizer": "Adam"}, "optimizer = 'Adam'", "'sgd', 'adam', 'nadam', 'rmsprop' or"),
-        ({"validation": "first"}, "validation = 'first'", "'last', 'random', 'test' or 'none'"),
         ({"batch_size": 54_001}, "batch_size = 54001", "at most the 54000"),
         ({"train_size": 100}, "batch_size = 128", "at most the 100"),
         ({"train_size": 54_001}, "train_size = 54001", "only 54000 images"),
@@ -65,40 +62,16 @@ def message(function, *args, **options):
         ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
         ({"beta_1": 0.0, "optimizer": "nadam"}, "beta_1 = 0.0", "only optimizer = 'adam'"),
         ({"permuted_pixels": 1}, "permuted_pixels = 1", "boolean"),
-        *(
-            ({"task": "inpaint", field: value}, f"{field} = {value}", "is for task = 'classify'")
-            for field, value in {"permuted_pixels": True, "label_noise": 0.1}.items()
-        ),
-        ({"model": "vgg16", "batch_norm": "input"}, "batch_norm = 'input'", "is for model = 'mlp'"),
-        ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
-        ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
-        *(
-            ({"model": "vgg16", field: value}, f"{field} = {value!r}", "is for model = 'mlp'")
-            for field, value in {
-                "l1": 0.1,
-                "l2": 0.1,
-                "weight_decay": 0.1,
-                "dropout": 0.1,
-                "units": (64,),
-                "activation": "relu",
-                "l2_squared": False,
-                "initializer": "torch",
-            }.items()
-        ),
-        (
-            {"model": "deep_cnn", "batch_norm": "before"},
-            "batch_norm = 'before'",
-            "'mlp' or 'vgg16'",
-        ),
-        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for model = 'simple_cnn',"),
+        ({"task": "inpaint", "label_noise": 0.1}, "label_noise = 0.1", "for task = 'classify'"),
         ({"column": 13}, "column = 13", "is for task = 'inpaint'"),
+        ({"patience": 3, "validation": "none"}, "patience = 3", "needs validation"),
         ({"min_delta": 0.1}, "min_delta = 0.1", "needs patience"),
-        ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
-        ({"steps_per_epoch": 10**9}, "epochs = 50", "weight updates; at most 100,000,000"),
-        ({"units": (10**9,)}, "units = (1000000000,)", "812,000,000,000 weights; at most"),
-        ({"units": (1,) * 101}, f"units = {(1,) * 101}", "at most 100 items"),
-        ({"learning_rate": 1e308}, "learning_rate = 1e+308", "from 1e-30 to 1e30"),
-        ({"learning_rate": 1e-300}, "learning_rate = 1e-300", "from 1e-30 to 1e30"),
+        ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
+        ({"model": "vgg16", "batch_norm": "input"}, "batch_norm = 'input'", "is for model = 'mlp'"),
+        ({"model": "vgg16", "initializer": "torch"}, "initializer = 'torch'", "is for model"),
+        ({"model": "vgg16", "units": (64,)}, "units = (64,)", "is for model = 'mlp'"),
+        ({"model": "deep_cnn", "batch_norm": "after"}, "batch_norm = 'after'", "'mlp' or 'vgg16'"),
+        ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for model = 'simple_cnn',"),
         ({"name": "two\nlines"}, "name = 'two\\nlines'", "must be one line"),
         ({"name": "x" * 101}, f"name = '{'x' * 101}'", "at most 100"),
     ],
@@ -114,20 +87,15 @@ def test_errors_name_parameter_value_and_what_is_allowed(fields, start, allowed)
     "fields",
     [
         {"batch_size": 54_000},
-        {"train_size": 54_000},
         {"train_size": 60_000, "validation": "none"},
         {"batch_size": 60_000, "validation": "test"},
         {"patience": 3, "validation": "test"},
         {"momentum": 0.9, "optimizer": "sgd"},
-        {"units": [64, 32]},
         {"units": ()},
-        {"learning_rate": 1},
     ],
 )
 def test_what_is_just_allowed(fields):
-    recipe = Recipe(**fields)
-    for name, value in fields.items():
-        assert getattr(recipe, name) == (tuple(value) if name == "units" else value)
+    assert Recipe(**fields).model_dump().items() >= fields.items()
 
 
 @pytest.mark.parametrize(
@@ -137,9 +105,7 @@ def test_what_is_just_allowed(fields):
         ([3, 1, 3], "seeds = [3, 1, 3]: each value"),
         (list(range(1001)), "seeds = [0, 1,"),
         ([0, -1], "seeds[1] = -1"),
-        ([1.5], "seeds[0] = 1.5"),
         (["1"], "seeds[0] = '1'"),
-        ([True], "seeds[0] = True"),
         ([2**31], f"seeds[0] = {2**31}"),
     ],
 )
@@ -160,7 +126,6 @@ def test_a_recipe_is_immutable():
         recipe.epochs = 1
     other = recipe.replace(epochs=1)
     assert (recipe.epochs, other.epochs) == (50, 1)
-    assert other == Recipe(epochs=1)
     assert len({recipe, other, Recipe()}) == 2
 
 
@@ -176,7 +141,6 @@ def test_grid_is_a_product_in_order():
     ("choices", "start"),
     [
         ({"learning_rate": []}, "learning_rate = []: must be a list of at least one"),
-        ({"learning_rate": 0.1}, "learning_rate = 0.1: must be a list"),
         ({"optimizer": "adam"}, "optimizer = 'adam': must be a list"),
         ({"learning_rate": [0.1, "1e-3"]}, "learning_rate = '1e-3': must be a number"),
         ({"learning_rat": [0.1]}, "learning_rat = 0.1: no parameter has this name"),
@@ -208,15 +172,6 @@ def test_images_and_steps_of_an_epoch(fields, images, steps):
 
 
 # The key
-
-
-def test_archived_runs_have_the_keys_that_they_were_stored_by():
-    paths = (ROOT / "reports" / "paper").rglob("*.parquet")
-    rows = pd.concat(pd.read_parquet(path, columns=["job", "recipe"]) for path in paths)
-    rows = rows.drop_duplicates()
-    assert len(rows) > 900
-    for job, recipe in zip(rows["job"], rows["recipe"], strict=True):
-        assert Recipe(**json.loads(recipe)).key == job.partition("/")[0], recipe
 
 
 class WithWarmup(Recipe):
@@ -276,19 +231,10 @@ def test_what_is_said_in_two_ways_is_trained_once(one, other):
 
 
 def test_the_seven_architectures():
-    rows = {
-        "Initial NN": ("mlp", "sgd", 0.01),
-        "Dropout ANN": ("mlp", "adam", 0.001),
-        "Deep ANN": ("mlp", "adam", 0.001),
-        "Simple CNN": ("simple_cnn", "adam", 0.001),
-        "Dropout CNN": ("dropout_cnn", "adam", 0.001),
-        "Deep CNN + BN": ("deep_cnn", "adam", 0.001),
-        "VGG-16": ("vgg16", "adam", 0.001),
-    }
-    found = {n: (r.model, r.optimizer, r.learning_rate) for n, r in ARCHITECTURES.items()}
-    assert found == rows
-    assert all(recipe.name == name for name, recipe in ARCHITECTURES.items())
-    assert {(r.batch_size, r.epochs, r.width_multiplier) for r in ARCHITECTURES.values()} == {
-        (128, 50, 1.0)
-    }
+    models = ["mlp", "mlp", "mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"]
+    assert [recipe.model for recipe in ARCHITECTURES.values()] == models
+    assert [recipe.name for recipe in ARCHITECTURES.values()] == list(ARCHITECTURES)
+    first, *tuned = ARCHITECTURES.values()
+    assert (first.optimizer, first.learning_rate) == ("sgd", 0.01)
+    assert {(recipe.optimizer, recipe.learning_rate) for recipe in tuned} == {("adam", 0.001)}
     assert len({recipe.key for recipe in ARCHITECTURES.values()}) == 7

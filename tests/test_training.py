@@ -8,22 +8,12 @@ import pytest
 
 from benchmarks import torch_curves
 from fmnist_keras import data, models, training
-from fmnist_keras.models import keras
+from fmnist_keras.backend import keras
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.training import history, single
 from fmnist_keras.training.arrays import batches, epoch_order
 
 pytestmark = pytest.mark.slow
-
-
-def initial_weights(recipe, seed):
-    keras.utils.set_random_seed(seed)
-    return [np.asarray(weight) for weight in models.build(recipe).trainable_weights]
-
-
-def trained_weights(recipe, seed):
-    model = training.train_one(recipe, seed).model
-    return [np.asarray(weight) for weight in model.trainable_weights]
 
 
 def timeless(values):
@@ -73,44 +63,30 @@ def test_a_run_reports_its_epochs(early):
     stop = run.metrics["stop_epoch"]
     assert {len(values) for values in run.curves.values()} == {stop}
     assert all(a < b for a, b in itertools.pairwise([0, *run.curves["seconds"]]))
-    for name, values in run.curves.items():
-        assert run.metrics[name] == values[-1]
-    assert run.metrics["train_images"] == 500
-    assert run.metrics["steps"] == stop * 5
-    assert run.metrics["parameters"] == 25_450
-    assert run.metrics["diverged"] == 0
-    # learning goes on within an epoch, so its average is worse than what stands at its end
+    assert run.metrics.items() >= {name: values[-1] for name, values in run.curves.items()}.items()
+    counts = {"train_images": 500, "steps": stop * 5, "parameters": 25_450, "diverged": 0}
+    assert run.metrics.items() >= counts.items()
+    # learning goes on within an epoch, so its average is worse than the value at its end
     assert run.curves["running_loss"][0] > run.curves["train_loss"][0] + 0.1
 
 
-def test_running_accuracy_trains_with_dropout_and_evaluated_accuracy_does_not(small):
-    metrics = training.train_one(
-        small.replace(
-            dropout=0.8, activation="relu", optimizer="adam", learning_rate=0.01, epochs=10, l2=0.01
-        ),
-        0,
-    ).metrics
+def test_running_accuracy_has_dropout_and_evaluated_accuracy_has_not(small):
+    recipe = small.replace(dropout=0.8, optimizer="adam", learning_rate=0.01, epochs=10)
+    metrics = training.train_one(recipe.replace(activation="relu", l2=0.01), 0).metrics
     assert metrics["train_accuracy"] > metrics["running_accuracy"] + 0.1
     assert metrics["running_loss"] > metrics["train_loss"] + 0.1
 
 
 def test_test_metrics_are_those_keras_finds(early):
-    _, run = early
-    images = data.load()
-    x = images.test_images[:1_010].reshape(-1, 784).astype("float32") / 255
-    y = images.test_labels[:1_010].astype("int32")
+    recipe, run = early
+    x, y = training.load_arrays(recipe, 0).parts["test"]
     found = run.model.evaluate(x, y, batch_size=101, verbose=0, return_dict=True)
     assert run.metrics["test_loss"] == pytest.approx(found["loss"], rel=1e-5)
     assert run.metrics["test_accuracy"] == pytest.approx(found["accuracy"], abs=1e-6)
     assert 0.6 < found["accuracy"] < 0.9
-
-
-def test_the_batch_mean_gives_a_short_last_batch_full_weight(early):
-    recipe, run = early
-    x, y = training.load_arrays(recipe, 0).parts["test"]
+    # the batch mean gives a short last batch full weight
     right = np.asarray(run.model(x)).argmax(axis=1) == np.asarray(y)
     means = [np.mean(right[start : start + 32]) for start in range(0, 1_010, 32)]
-    assert len(right) % 32
     assert run.metrics["test_accuracy_batch_mean"] == pytest.approx(np.mean(means), abs=1e-9)
 
 
@@ -141,7 +117,7 @@ def test_a_diverged_run_ends_early_and_counts(small, fields):
 
 
 @pytest.mark.parametrize("steps_per_epoch", [None, 2])
-@pytest.mark.parametrize(("lr_step_size", "epochs"), [(1, 3), (2, 5), (4, 4), (5, 3)])
+@pytest.mark.parametrize(("lr_step_size", "epochs"), [(1, 3), (2, 5), (4, 4)])
 def test_the_learning_rate_of_every_step(small, lr_step_size, epochs, steps_per_epoch):
     recipe = small.replace(
         epochs=epochs, lr_step_size=lr_step_size, learning_rate=0.5, steps_per_epoch=steps_per_epoch
@@ -162,10 +138,7 @@ def by_torch(optimizer, rate, gradients):
     weight = first = second = 0.0
     path = []
     for t, gradient in enumerate(gradients, start=1):
-        if optimizer == "sgd":
-            first = 0.9 * first + gradient
-            weight -= rate * first
-        elif optimizer == "rmsprop":
+        if optimizer == "rmsprop":
             second = 0.99 * second + 0.01 * gradient**2
             weight -= rate * gradient / (second**0.5 + 1e-8)
         elif optimizer == "adadelta":
@@ -182,23 +155,12 @@ def by_torch(optimizer, rate, gradients):
     return path
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
 @pytest.mark.parametrize(
-    ("optimizer", "rate", "scale"),
-    [
-        ("sgd", 0.1, 1.0),
-        ("adam", 0.01, 1.0),
-        ("adam", 0.01, 1e-3),
-        ("rmsprop", 0.01, 1.0),
-        ("rmsprop", 0.01, 1e-3),
-        ("adadelta", 1.0, 1.0),
-        ("adadelta", 1.0, 1e-3),
-    ],
+    ("optimizer", "rate"), [("adam", 0.01), ("rmsprop", 0.01), ("adadelta", 1.0)]
 )
 def test_torch_constants_give_torchs_steps(optimizer, rate, scale):
-    momentum = 0.9 if optimizer == "sgd" else 0.0
-    recipe = Recipe(
-        framework_defaults="torch", optimizer=optimizer, learning_rate=rate, momentum=momentum
-    )
+    recipe = Recipe(framework_defaults="torch", optimizer=optimizer, learning_rate=rate)
     gradients = scale * np.random.default_rng(0).normal(size=20)
     made, weight, path = single.make_optimizer(recipe), keras.Variable(0.0), []
     for gradient in gradients:
@@ -215,11 +177,8 @@ def test_keras_constants_are_kerass(optimizer):
     assert made | {"name": ""} == expected | {"name": ""}
 
 
-@pytest.mark.parametrize("framework_defaults", ["keras", "torch"])
-def test_adam_without_momentum_steps_by_the_last_gradient_alone(framework_defaults):
-    recipe = Recipe(
-        optimizer="adam", learning_rate=0.1, beta_1=0.0, framework_defaults=framework_defaults
-    )
+def test_adam_without_momentum_steps_by_the_last_gradient_alone():
+    recipe = Recipe(optimizer="adam", learning_rate=0.1, beta_1=0.0)
     made, weight = single.make_optimizer(recipe), keras.Variable(0.0)
     for gradient in (1.0, -1.0, 1.0):  # of equal size, so each step is one rate long
         before = float(weight)
@@ -227,13 +186,15 @@ def test_adam_without_momentum_steps_by_the_last_gradient_alone(framework_defaul
         assert float(weight) - before == pytest.approx(-0.1 * gradient, rel=1e-3)
 
 
-@pytest.mark.parametrize("fields", [{}, {"batch_norm": "before"}])
-def test_decay_is_coupled(small, fields):
-    plain = small.replace(epochs=1, steps_per_epoch=1, learning_rate=0.5, **fields)
-    start = initial_weights(plain, 7)
-    without = trained_weights(plain, 7)
-    decayed = trained_weights(plain.replace(weight_decay=0.1), 7)
-    assert len(start) == (6 if fields else 4)
+def test_decay_is_coupled(small):
+    plain = small.replace(epochs=1, steps_per_epoch=1, learning_rate=0.5, batch_norm="before")
+    keras.utils.set_random_seed(7)
+    start = models.build(plain).trainable_weights
+    without, decayed = (
+        training.train_one(recipe, 7).model.trainable_weights
+        for recipe in (plain, plain.replace(weight_decay=0.1))
+    )
+    assert len(start) == 6
     for before, one, two in zip(start, without, decayed, strict=True):
         assert np.abs(one - before).max() > 0
         np.testing.assert_allclose(two, one - 0.5 * 0.1 * before, atol=1e-6)
@@ -259,10 +220,9 @@ def test_a_cnn_learns():
 # Stopping early
 
 
-FALLING = [5, 4, 3, 2, 1]
 SEQUENCES = {
-    "falls": FALLING,
-    "rises": FALLING[::-1],
+    "falls": [5, 4, 3, 2, 1],
+    "rises": [1, 2, 3, 4, 5],
     "ties": [3, 3, 2, 3, 2, 2, 2],
     "steps of the least change": [4, 3.5, 3, 2.5, 2, 1.5],
     "steps below the least change": [4, 3.75, 3.5, 3.25, 3, 2.75, 2.5, 2.25],
@@ -291,39 +251,27 @@ def test_early_stopping_counts_as_keras_does(sequence, patience, min_delta):
             break
 
 
-def test_an_early_stopped_run_keeps_both_ends(early):
+def test_an_early_stopped_run_has_the_metrics_of_both_ends(early):
     recipe, run = early
-    metrics, curves = run.metrics, run.curves
+    metrics, losses = run.metrics, run.curves["val_loss"]
     assert metrics["stop_epoch"] < recipe.epochs
     assert metrics["stop_epoch"] - metrics["best_epoch"] == recipe.patience
-    best = metrics["best_epoch"] - 1
-    assert curves["val_loss"][best] == min(curves["val_loss"])
-    for name in ("train_loss", "train_accuracy"):
-        assert metrics[f"restored_{name}"] == pytest.approx(curves[name][best], rel=1e-6)
+    assert losses[metrics["best_epoch"] - 1] == min(losses)
     assert metrics["restored_test_loss"] != metrics["test_loss"]
-    assert 0.6 < metrics["restored_test_accuracy"] < 0.9
-
-
-def test_restored_metrics_are_those_of_a_run_to_the_best_epoch(early):
-    recipe, run = early
-    until_best = recipe.replace(patience=None, epochs=run.metrics["best_epoch"])
+    until_best = recipe.replace(patience=None, epochs=metrics["best_epoch"])
     shorter = training.train_one(until_best, 0).metrics
-    for name in ("test_loss", "test_accuracy"):
-        assert run.metrics[f"restored_{name}"] == pytest.approx(shorter[name], rel=1e-6)
+    for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert metrics[f"restored_{name}"] == pytest.approx(shorter[name], rel=1e-6)
     assert not any(name.startswith("restored") for name in shorter)
 
 
 # Data
 
 
-@pytest.mark.parametrize("fields", [{}, {"task": "inpaint"}])
-def test_validation_on_the_test_set(small, fields):
-    run = training.train_one(small.replace(validation="test", epochs=1, **fields), 0)
-    for name in ("loss",) if fields else ("loss", "accuracy"):
+def test_validation_on_the_test_set_or_none(small):
+    run = training.train_one(small.replace(validation="test", epochs=1), 0)
+    for name in ("loss", "accuracy"):
         assert run.curves[f"val_{name}"][-1] == run.metrics[f"test_{name}"]
-
-
-def test_without_validation(small):
     run = training.train_one(small.replace(validation="none", epochs=1), 0)
     assert not any(name.startswith("val_") for name in (*run.curves, *run.metrics))
 
@@ -336,9 +284,8 @@ def test_whether_the_split_follows_the_seed(small, validation, same):
     assert np.array_equal(one.parts["val"][0], two.parts["val"][0]) == same
     assert np.array_equal(one.parts["test"][0], two.parts["test"][0])
     assert [len(one.parts[part][0]) for part in ("train", "val", "test")] == [500] * 3
-    x, y = one.x, one.y
-    assert np.array_equal(one.parts["train"][0], np.asarray(x)[one.train])
-    assert np.array_equal(one.parts["train"][1], np.asarray(y)[one.train])
+    for shown, all_images in zip(one.parts["train"], (one.x, one.y), strict=True):
+        assert np.array_equal(shown, np.asarray(all_images)[one.train])
 
 
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
@@ -358,22 +305,13 @@ def test_batches_are_the_passes_in_order(small):
     assert np.array_equal(next(batches(recipe, train, 3, start=4)), found[4])
 
 
-@pytest.mark.parametrize("column", [13, 14])
-def test_the_restore_task_hides_the_column_it_asks_for(small, column):
-    arrays = training.load_arrays(small.replace(task="inpaint", column=column), 0)
+def test_the_restore_task_hides_its_column(small):
+    arrays = training.load_arrays(small.replace(task="inpaint", column=13), 0)
     images = data.load()
     shown = {"train": images.train_images[:500], "val": images.train_images[-500:]}
     for part, pixels in {**shown, "test": images.test_images[:500]}.items():
         x, y = (np.asarray(array) for array in arrays.parts[part])
         expected = pixels.astype("float32") / 255
-        np.testing.assert_allclose(y, expected[:, :, column], rtol=1e-6)
-        expected[:, :, column] = 0
+        np.testing.assert_allclose(y, expected[:, :, 13], rtol=1e-6)
+        expected[:, :, 13] = 0
         np.testing.assert_allclose(x.reshape(-1, 28, 28), expected, rtol=1e-6)
-
-
-def test_the_restore_task_learns(small):
-    recipe = small.replace(task="inpaint", optimizer="adam", learning_rate=0.01, epochs=10)
-    run = training.train_one(recipe, 0)
-    assert not any("accuracy" in name for name in (*run.curves, *run.metrics))
-    truth = data.load().test_images[:500, :, 14] / 255
-    assert run.metrics["test_loss"] < 0.6 * truth.var(axis=0).mean()  # the column mean's error

@@ -16,8 +16,8 @@ def train(
 ) -> list[Run]:
     """Train ``recipe`` at each seed, by whichever way is faster; return a run per seed.
 
-    Where seeds train one by one, ``checkpoint`` names the file of a seed: it is written after every
-    epoch, and training goes on from it. Whoever has stored the run removes it.
+    ``checkpoint`` names a seed's file, which is written after each epoch, and from which training
+    goes on, if the seeds train one by one. The caller removes it once the run is stored.
     """
     if worth_stacking(recipe):
         return train_stacked(recipe, seeds)

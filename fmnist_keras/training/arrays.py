@@ -9,12 +9,11 @@ import numpy as np
 
 from .. import data
 from ..backend import keras
-from ..recipe import Recipe
+from ..recipe import TRAIN_IMAGES, Recipe
 
-EVALUATED_SHARE, EVALUATED_AT_LEAST = 0.1, 1_000
-"""Training metrics evaluated after each epoch use the first tenth of the run's training images, at
-least 1,000: all of them would cost a third of the epoch again. Final ones use all, but for a CNN.
-"""
+EVALUATED_SHARE, MIN_EVALUATED = 0.1, 1_000
+"""Training metrics after each epoch use the first tenth of the run's training images, at least
+1,000: all of them would add a third to the epoch's time. Final ones use all, except for a CNN."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,10 @@ class Arrays:
 
 
 def load_arrays(recipe: Recipe, seed: int) -> Arrays:
-    """The data of the recipe, split as it says, ready for ``fit`` and for evaluation."""
-    x, y, x_test, y_test = _tensors(
-        recipe.task,
-        not recipe.convolutional,
-        recipe.scale,
-        recipe.column,
-        recipe.permuted_pixels,
-        recipe.label_noise,
-    )
-    train, val = split(recipe, len(x), seed)
+    """The recipe's data, split for the seed, ready for ``fit`` and for evaluation."""
+    how = not recipe.convolutional, recipe.scale, recipe.column, recipe.permuted_pixels
+    x, y, x_test, y_test = _tensors(recipe.label_noise, recipe.task, *how)
+    train, val = split(recipe, seed)
     test = x_test[: recipe.test_size], y_test[: recipe.test_size]
     parts = {"train": select(x, y, evaluated(train)), "test": test}
     if recipe.validation == "test":
@@ -49,23 +42,23 @@ def load_arrays(recipe: Recipe, seed: int) -> Arrays:
     return Arrays(x, y, recipe.column, train, parts)
 
 
-def evaluated(train: np.ndarray) -> np.ndarray:
-    """Those of the training images' indices that are evaluated after each epoch."""
-    return train[: max(round(len(train) * EVALUATED_SHARE), EVALUATED_AT_LEAST)]
-
-
-def split(recipe: Recipe, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training and of the held-out images, the latter empty where none are."""
-    validation = "none" if recipe.validation == "test" else recipe.validation
-    return data.split_indices(images, validation, recipe.val_size, seed, recipe.train_size)
-
-
 @functools.lru_cache(maxsize=2)
-def _tensors(task: str, flat: bool, scale: str, column: int, permuted: bool, noise: float) -> tuple:
-    arrays = list(data.prepare(data.load(), task, flat, scale, column, permuted=permuted))
-    if noise:
-        arrays[1] = data.with_noise(arrays[1], noise)
-    return tuple(keras.ops.convert_to_tensor(array) for array in arrays)
+def _tensors(label_noise: float, *how) -> tuple:
+    arrays = list(data.prepare(data.load(), *how))
+    if label_noise:
+        arrays[1] = data.with_label_noise(arrays[1], label_noise)
+    return tuple(map(keras.ops.convert_to_tensor, arrays))
+
+
+def split(recipe: Recipe, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training images and of the held-out ones, the latter empty if none are."""
+    held_out = recipe.validation, recipe.val_size
+    return data.split_indices(TRAIN_IMAGES, *held_out, seed, recipe.train_size)
+
+
+def evaluated(train: np.ndarray) -> np.ndarray:
+    """The indices of the training images that are evaluated after each epoch."""
+    return train[: max(round(len(train) * EVALUATED_SHARE), MIN_EVALUATED)]
 
 
 def select(x, y, indices: np.ndarray) -> tuple:
@@ -74,7 +67,7 @@ def select(x, y, indices: np.ndarray) -> tuple:
 
 
 def take(x, indices: np.ndarray):
-    """The rows of x at some indices; a slice, which copies nothing, where that will do."""
+    """The rows of x at some indices, as a slice, which copies nothing, where they are in a row."""
     start = int(indices[0])
     if np.array_equal(indices, np.arange(start, start + len(indices))):
         return x[start : start + len(indices)]
@@ -87,8 +80,8 @@ def epoch_order(train: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 
 def batches(recipe: Recipe, train: np.ndarray, seed: int, start: int = 0) -> Iterator[np.ndarray]:
-    """The indices of each batch, from number ``start`` on, pass after pass over the training images
-    and without end. The last batch of a pass may be smaller; an epoch may span passes."""
+    """The indices of each batch, from number ``start`` on, pass after pass over the training
+    images, without end. The last batch of a pass may be smaller; an epoch may span passes."""
     passes = (epoch_order(train, seed, number) for number in itertools.count())
     cuts = range(recipe.batch_size, len(train), recipe.batch_size)
     found = itertools.chain.from_iterable(np.split(order, cuts) for order in passes)

@@ -1,5 +1,5 @@
-"""What a run leaves in a file after each epoch: killed, it goes on from there to the same bits. So
-does a longer run of the same recipe and seed."""
+"""Checkpoints: a run writes a file after each epoch. From it the same run, or a longer one of the
+same recipe and seed, goes on to the same bits."""
 
 import contextlib
 import json
@@ -15,9 +15,8 @@ from .history import History
 
 
 def save(path: Path, model: keras.Model, history: History) -> None:
-    """Keep all that the next epochs depend on: weights, dropout's state, the optimizer and the
-    history. The file appears as a whole or not at all; where it cannot be written the training goes
-    on, with a warning."""
+    """Save weights, dropout's state, the optimizer and the history. The file appears whole or not
+    at all; where it cannot be written, training goes on with a warning."""
     arrays = {f"variable {i}": np.array(v) for i, v in enumerate(_variables(model))}
     arrays |= {f"best {i}": weight for i, weight in enumerate(history.best_weights or [])}
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -33,16 +32,16 @@ def save(path: Path, model: keras.Model, history: History) -> None:
 
 
 def load(path: Path, model: keras.Model, history: History) -> int:
-    """Put model and history where the file says they were; return how many epochs are trained: 0,
-    with nothing changed, where there is no whole file, or one of more epochs than the recipe's."""
+    """Restore model and history from the file; return the number of epochs trained. Return 0 and
+    change nothing if there is no whole file, or if it has more epochs than the recipe."""
     try:
         with np.load(path) as file:
             arrays = dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return 0
     curves, variables = json.loads(str(arrays["curves"])), _variables(model)
-    epochs, kept = len(curves["seconds"]), sum(name.startswith("variable") for name in arrays)
-    if epochs > history.recipe.epochs or kept != len(variables):
+    epochs, saved = len(curves["seconds"]), sum(name.startswith("variable") for name in arrays)
+    if epochs > history.recipe.epochs or saved != len(variables):
         return 0
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"variable {i}"])
@@ -52,7 +51,7 @@ def load(path: Path, model: keras.Model, history: History) -> int:
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
-    """All but the learning rate, which is none of the optimizer's variables under a schedule."""
-    model.optimizer.build(model.trainable_variables)  # does nothing where it is built
+    """All variables but the learning rate, which a schedule does not keep in one."""
+    model.optimizer.build(model.trainable_variables)  # has no effect if it is built already
     rate = model.optimizer.learning_rate
     return model.variables + [v for v in model.optimizer.variables if v is not rate]

@@ -1,4 +1,4 @@
-"""The history of a run: curves epoch by epoch, when it ends, and its scores; all without Keras."""
+"""The history of a run, without Keras: its curves, when it ends, and its scores."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ BATCH_MEAN_SIZE = 32
 
 class EarlyStopping:
     """Counts the epochs since the validation loss last fell by more than ``min_delta`` below the
-    best so far, as Keras' callback of that name does; ``done`` once they reach ``patience``."""
+    best so far, like Keras' callback of that name; ``done`` once they reach ``patience``."""
 
     def __init__(self, patience: int | None, min_delta: float) -> None:
         self.patience, self.min_delta = patience, min_delta
         self.best, self.epoch, self.best_epoch = float("inf"), 0, 0
 
     def improved(self, val_loss: float) -> bool:
-        """Take note of one more epoch; return whether it is the best so far."""
+        """Add an epoch; return whether it is the best so far."""
         self.epoch += 1
         better = val_loss < self.best - self.min_delta
         if better:
@@ -33,11 +33,10 @@ class EarlyStopping:
 
 
 class History:
-    """The curves of a run while it trains. ``best_weights``: those of the best epoch, kept where
-    the recipe stops early."""
+    """The curves of a run while it trains, and, with early stopping, the best epoch's weights."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.curves, self.seconds = recipe, {}, 0.0
+        self.recipe, self.curves = recipe, {}
         self.stopping = EarlyStopping(recipe.patience, recipe.min_delta)
         self.best_weights: list[np.ndarray] | None = None
 
@@ -53,23 +52,23 @@ class History:
 
     def add(self, row: dict[str, float], seconds: float, weights: Callable[[], list]) -> None:
         """Add an epoch's metrics and training time."""
-        self.seconds += seconds
-        for name, value in {**row, "seconds": self.seconds}.items():
+        seconds += self.curves.get("seconds", [0.0])[-1]
+        for name, value in {**row, "seconds": seconds}.items():
             self.curves.setdefault(name, []).append(value)
         if self.recipe.patience and not self.diverged and self.stopping.improved(row["val_loss"]):
             self.best_weights = weights()
 
     def resume(self, curves: dict[str, list[float]], best_weights: list | None) -> None:
         """Go on from these curves."""
-        self.curves, self.seconds, self.best_weights = curves, curves["seconds"][-1], best_weights
+        self.curves, self.best_weights = curves, best_weights
         if self.recipe.patience:
             for val_loss in curves["val_loss"]:
                 self.stopping.improved(val_loss)
 
     def metrics(self, model, scores: dict, restored: dict) -> dict[str, float]:
-        """The metrics of a finished run: the last value of every curve, updates made, the epochs at
-        which it stopped and was best (by the rule that stops it, or else by its lowest validation
-        loss), its final ``scores``, and those of its best epoch's weights (``restored_``)."""
+        """The metrics of a finished run: the last value of each curve, the number of updates, the
+        epochs at which it stopped and was best (by early stopping, or else by the lowest validation
+        loss), its final ``scores``, and those of the best epoch's weights (``restored_``)."""
         stop_epoch = best = len(self.curves["running_loss"])
         if self.best_weights:
             best = self.stopping.best_epoch
@@ -89,9 +88,9 @@ class History:
 
 
 def score(logits: np.ndarray, targets: np.ndarray, part: str) -> dict[str, float]:
-    """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10) for labels (n,); where targets
-    are pixels (n, 28), the mean squared error in the recipe's scale. The names begin with ``part``;
-    that of the test set's accuracy as a mean of batches is ``test_accuracy_batch_mean``."""
+    """Mean cross-entropy (nats) and accuracy of ``logits`` (n, 10) for labels (n,), or the mean
+    squared error for pixels (n, 28), in the recipe's scale. The names begin with ``part``; for the
+    test set, ``test_accuracy_batch_mean`` is the accuracy as a mean over batches."""
     if targets.ndim == 2:
         return {f"{part}_loss": float(np.mean(np.square(logits - targets)))}
     loss = -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean()

@@ -1,20 +1,18 @@
 """One run: a recipe trained at one seed, through plain Keras ``fit``.
 
-The seed settles everything random: initial weights and dropout masks (Keras' global seed, set right
-before the model is built), the order of the images (a permutation per epoch from a generator of
+The seed decides everything random: initial weights and dropout masks (Keras' global seed, set right
+before the model is built), the order of the images (a permutation per epoch, from a generator of
 its own) and, for a random split, which images are held out.
 """
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from .. import models
-from ..backend import keras
+from ..backend import keras, tf
 from ..recipe import Recipe
 from . import checkpoint as checkpoints
 from .arrays import Arrays, batches, load_arrays, select
@@ -23,7 +21,7 @@ from .history import History, score
 
 @dataclass
 class Run:
-    """What one run leaves: final ``metrics``, one list per epoch in ``curves``, and the model."""
+    """The result of one run: final ``metrics``, one list per epoch in ``curves``, and the model."""
 
     metrics: dict[str, float]
     curves: dict[str, list[float]]
@@ -31,22 +29,20 @@ class Run:
 
 
 def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
-    """Train ``recipe`` at ``seed`` and evaluate it; the same seed gives the same numbers, bit for
+    """Train ``recipe`` at ``seed`` and evaluate it. The same seed gives the same numbers, bit for
     bit, on the same machine.
 
-    Running metrics are Keras' own, averaged while the epoch trains (dropout on, penalties in the
-    loss); evaluated ones are measured after it. The test set is evaluated once, at the end. A run
-    whose loss is no longer finite stops there and counts: its metrics say ``diverged`` 1 and hold
-    what the network does in that state. ``checkpoint`` is a file that is written after each epoch,
-    and from which the same run goes on if it was killed, or one of more epochs.
+    Running metrics are Keras' own, averaged while the epoch trains (with dropout and penalties);
+    evaluated ones are measured after it, and those of the test set at the end. A run stops once its
+    loss is no longer finite, and counts, with ``diverged`` 1. ``checkpoint`` is a file that is
+    written after each epoch, and from which a killed run goes on.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = compiled(recipe)
-    arrays = load_arrays(recipe, seed)
-    recorder = _Recorder(recipe, arrays, checkpoint)
-    done = checkpoints.load(checkpoint, model, recorder.history) if checkpoint else 0
-    if not recorder.history.ended:
+    arrays, history = load_arrays(recipe, seed), History(recipe)
+    done = checkpoints.load(checkpoint, model, history) if checkpoint else 0
+    if not history.ended:
         rows = tf.data.Dataset.from_generator(
             lambda: batches(recipe, arrays.train, seed, start=done * recipe.steps),
             output_signature=tf.TensorSpec((None,), tf.int64),
@@ -56,22 +52,22 @@ def train_one(recipe: Recipe, seed: int, checkpoint: Path | None = None) -> Run:
             initial_epoch=done,
             epochs=recipe.epochs,
             steps_per_epoch=recipe.steps,
-            callbacks=[recorder],
+            callbacks=[_Recorder(history, arrays, checkpoint)],
             shuffle=False,  # the pipeline has shuffled already
             verbose=0,
         )
-    return Run(_scored(model, arrays, recorder.history), recorder.history.curves, model)
+    return Run(_final_metrics(model, arrays, history), history.curves, model)
 
 
 def compiled(recipe: Recipe) -> keras.Model:
     """The recipe's model with its loss and optimizer. A whole epoch is one call into the graph: on
-    a CPU the calls are most of a small network's time. XLA is off: it slows convolutions there."""
+    a CPU such calls are most of a small network's time. XLA is off: it slows convolutions there."""
     model = models.build(recipe)
     classify = recipe.task == "classify"
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(
         make_optimizer(recipe),
-        loss=loss if classify else keras.losses.MeanSquaredError(),
+        loss=crossentropy if classify else keras.losses.MeanSquaredError(),
         metrics=["accuracy"] if classify else [],
         steps_per_execution=recipe.steps,
         jit_compile=False,
@@ -90,7 +86,7 @@ TORCH_DEFAULTS = {
 
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer and schedule, its other constants Keras' or PyTorch's defaults."""
+    """The recipe's optimizer and schedule; other constants are Keras' or PyTorch's defaults."""
     rate, drops = recipe.learning_rate, []
     if recipe.lr_step_size:
         drops = range(recipe.lr_step_size, recipe.epochs, recipe.lr_step_size)
@@ -107,12 +103,12 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Fills the history: times the epochs without their evaluation, saves, and stops a run that
-    ends."""
+    """Records each epoch, timed without its evaluation, saves it, and stops a run that ends."""
 
-    def __init__(self, recipe: Recipe, arrays: Arrays, checkpoint: Path | None) -> None:
+    def __init__(self, history: History, arrays: Arrays, checkpoint: Path | None) -> None:
         super().__init__()
-        self.history, self.arrays, self.checkpoint = History(recipe), arrays, checkpoint
+        self.history, self.checkpoint = history, checkpoint
+        self.parts = {name: part for name, part in arrays.parts.items() if name != "test"}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -120,8 +116,7 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
         row = {f"running_{name}": float(value) for name, value in logs.items()}
-        parts = self.arrays.parts
-        row |= evaluate(self.model, parts, [part for part in parts if part != "test"])
+        row |= evaluate(self.model, self.parts)
         self.history.add(row, seconds, self.model.get_weights)
         self.model.stop_training = self.history.ended
         if self.checkpoint:
@@ -137,26 +132,27 @@ def outputs(model: keras.Model, x) -> np.ndarray:
     return np.concatenate(chunks)
 
 
-def evaluate(model: keras.Model, parts: dict[str, tuple], names: Iterable[str]) -> dict[str, float]:
-    """Score the model on some parts of the data; the names carry the part: ``val_loss``, …"""
+def evaluate(model: keras.Model, parts: dict[str, tuple]) -> dict[str, float]:
+    """Score the model on parts of the data, whose names the scores carry: ``val_loss``, …"""
     scores = {}
-    for part in names:
-        x, y = parts[part]
+    for part, (x, y) in parts.items():
         scores |= score(outputs(model, x), np.asarray(y), part)
     return scores
 
 
-def _scored(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
-    """The run's metrics, its model scored on all training images (a CNN keeps the scores of its
-    last epoch) and on the test set."""
-    parts, scored, restored = arrays.parts, ["test"], {}
-    if not history.recipe.convolutional:
-        parts = parts | {"train": select(arrays.x, arrays.y, arrays.train)}
-        scored = ["test", "train"]
-    scores = evaluate(model, parts, scored)
+def _final_metrics(model: keras.Model, arrays: Arrays, history: History) -> dict[str, float]:
+    """The run's metrics, with its model scored on the test set and on all training images. A CNN
+    keeps the training scores of its last epoch."""
+    parts = {name: arrays.parts[name] for name in ("test", "train")}
+    if history.recipe.convolutional:
+        scores = evaluate(model, {"test": parts["test"]})
+    else:
+        parts["train"] = select(arrays.x, arrays.y, arrays.train)
+        scores = evaluate(model, parts)
+    restored = {}
     if history.best_weights:
         last = model.get_weights()
         model.set_weights(history.best_weights)
-        restored = evaluate(model, parts, ["test", "train"])
+        restored = evaluate(model, parts)
         model.set_weights(last)
     return history.metrics(model, scores, restored)

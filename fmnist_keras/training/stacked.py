@@ -1,10 +1,10 @@
 """All seeds of an MLP recipe at once: their networks are stacked along a replica axis and trained
-as one, which amortizes the overhead of each operation, most of a small network's time on a CPU.
+as one, which saves the overhead of each operation, most of a small network's time on a CPU.
 
-Each replica keeps to itself: initial weights, order of images, dropout masks and held-out images
-come from its own seed, and nothing in the graph mixes replicas. So each follows
-:func:`single.train_one` of its seed, curve by curve, up to the rounding of float32. Where batches
-are multiples of 8 images, it is the same to the last bit whatever seeds it shares a stack with.
+Initial weights, order of images, dropout masks and held-out images of a replica come from its own
+seed, and nothing in the graph mixes replicas. So each gives the curves of :func:`single.train_one`
+at its seed, up to the rounding of float32. If batches are multiples of 8 images, its numbers are
+the same, to the bit, with whatever seeds it shares a stack.
 """
 
 import collections
@@ -12,7 +12,6 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,13 +23,12 @@ from . import single
 from .arrays import batches, evaluated, load_arrays, split
 from .history import History, score
 from .single import Run
-from .stacked_model import StackedModel, graph
+from .stacked_model import StackedModel
 
 
 def worth_stacking(recipe: Recipe) -> bool:
-    """Whether stacking beats one seed at a time: float32 and hidden layers of at most 256 units."""
-    # benchmarks/README.md has the ratios. At 512 units stacking took longer (0.85): such large
-    # products gain nothing from company.
+    """Whether stacking is faster than one seed at a time: for an MLP in float32 with hidden layers
+    of at most 256 units. At 512 units it is slower (0.85); benchmarks/README.md has the ratios."""
     dense = recipe.model == "mlp" and recipe.precision == "float32"
     return dense and max(recipe.units, default=0) <= 256
 
@@ -40,13 +38,13 @@ def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
     :func:`single.train_one` would, a run per seed, each with an ordinary model.
 
     A replica that stops early or diverges keeps the results of that epoch while the others go on.
-    The curve ``seconds`` is a run's share: the time of all divided by their number.
+    The curve ``seconds`` is the time of all divided by their number.
     """
-    company = smallest_stack(recipe)
-    if len(seeds) < company:
-        return train_stacked(recipe, seeds * company)[: len(seeds)]
+    least = min_replicas(recipe)
+    if len(seeds) < least:
+        return train_stacked(recipe, seeds * least)[: len(seeds)]
     keras.utils.clear_session(free_memory=False)
-    parts = np.array_split(seeds, min(parallel_stacks(), len(seeds) // company))
+    parts = np.array_split(seeds, min(parallel_stacks(), len(seeds) // least))
     trainers = [StackTrainer(recipe, part.tolist(), share=1 / len(seeds)) for part in parts]
     with ThreadPoolExecutor(len(trainers)) as pool:
         for _ in range(recipe.epochs):
@@ -55,13 +53,13 @@ def train_stacked(recipe: Recipe, seeds: list[int]) -> list[Run]:
 
 
 SMALL_PRODUCT = 128 * 128
-"""Multiplications up to which TensorFlow's BatchMatMul treats one product in another way, with
-other rounding, than each of several (batch_matmul_op_impl.h, ``kMaxCostOuterParallelism``)."""
+"""Up to so many multiplications TensorFlow's BatchMatMul rounds a product differently alone than
+among several (batch_matmul_op_impl.h, ``kMaxCostOuterParallelism``)."""
 
 
-def smallest_stack(recipe: Recipe) -> int:
-    """How many replicas a stack must have for each to round as in any other stack: one, or two
-    where the recipe has products small enough to be treated differently."""
+def min_replicas(recipe: Recipe) -> int:
+    """The number of replicas that a stack needs for each to round as in any larger stack: two if
+    the recipe has small products, else one."""
     batches = {recipe.batch_size, recipe.train_images % recipe.batch_size} - {0}
     sizes = [PIXELS, *recipe.units, CLASSES]
     products = [inputs * units for inputs, units in itertools.pairwise(sizes)]
@@ -69,44 +67,51 @@ def smallest_stack(recipe: Recipe) -> int:
 
 
 def parallel_stacks() -> int:
-    """How many stacks train at once: one, unless TF_NUM_INTRAOP_THREADS lets an operation have
-    some of the process' cores only. Then each stack gets as many."""
-    # Small operations gain next to nothing from a second thread, a second stack all there is.
+    """The number of stacks that train at once: one per TF_NUM_INTRAOP_THREADS cores. Small
+    operations gain next to nothing from a second thread, so a second stack makes better use of it.
+    """
     per_operation = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or cores()
     return max(1, cores() // per_operation)
 
 
+NOT_IN_GRAPH = {
+    "name", "validation", "val_size", "train_size", "test_size", "scale", "column",
+    "permuted_pixels", "label_noise", "initializer", "learning_rate", "patience", "min_delta",
+    "batch_size", "epochs", "steps_per_epoch",
+}  # fmt: skip
+"""Recipes that differ in these fields alone train with the same graph, unless it has a schedule."""
+
 _idle: collections.deque[StackedModel] = collections.deque(maxlen=8)
-"""Networks that have done their work: tracing and compiling takes as long as an epoch or more."""
+"""Stacks to use again: tracing and compiling takes as long as an epoch or more."""
 
 
-def _stack_of(models: list[keras.Model]) -> StackedModel:
-    """The models as one network, at its start: an idle one where one has the same graph."""
-    wanted = graph(models)
-    stack = next((stack for stack in _idle if stack.graph == wanted), None)
+def _stack_of(recipe: Recipe, models: list[keras.Model]) -> StackedModel:
+    """The models as one network before training, an idle one if one has the same graph."""
+    ignored = {"name"} if recipe.lr_step_size else NOT_IN_GRAPH
+    graph = len(models), recipe.model_dump_json(exclude=ignored)
+    stack = next((stack for stack in _idle if stack.graph == graph), None)
     if stack:
         _idle.remove(stack)
-    stack = stack or StackedModel(models)
+    stack = stack or StackedModel(models, graph)
     stack.start(models)
     return stack
 
 
 class StackTrainer:
-    """Some seeds of a recipe and the stack that trains them."""
+    """Some seeds of a recipe and the stack that trains them; each run's training time is ``share``
+    times that of the stack."""
 
     def __init__(self, recipe: Recipe, seeds: list[int], share: float) -> None:
-        """``share``: the part of its time that each run is charged."""
-        self.recipe, self.seeds, self.share = recipe, seeds, share
+        self.recipe, self.share = recipe, share
         self.models = [_initial_model(recipe, seed) for seed in seeds]
-        self.stack = _stack_of(self.models)
+        self.stack = _stack_of(recipe, self.models)
         self.arrays = load_arrays(recipe, seeds[0])
         self.histories = [History(recipe) for _ in seeds]
         self.running = dict(enumerate(self.histories))
-        splits = [split(recipe, len(self.arrays.x), seed) for seed in seeds]
-        train, val = zip(*splits, strict=True)
+        train, val = zip(*(split(recipe, seed) for seed in seeds), strict=True)
         self.batches = [batches(recipe, *each) for each in zip(train, seeds, strict=True)]
 
-        # What is scored after each epoch, and at the end: images, targets, each replica's rows.
+        # The parts to score after each epoch and at the end: images, targets, each replica's rows.
         x, y = self.arrays.x, np.asarray(self.arrays.y)
         x_test, y_test = self.arrays.parts["test"]
         test = x_test, np.asarray(y_test), [np.arange(len(x_test))] * len(seeds)
@@ -116,25 +121,27 @@ class StackTrainer:
         self.at_the_end = {"test": test, "train": (x, y, train)}
 
     def train_epoch(self) -> None:
-        """One more epoch, and its scores, for those that have not ended."""
+        """Train and score one more epoch of the runs that have not ended."""
         if not self.running:
             return
         started = time.perf_counter()
-        order = _epoch_order(self.batches, self.recipe.steps)
-        logs = self.stack.train(self.arrays.x, self.arrays.y, *order)
+        epochs = [list(itertools.islice(each, self.recipe.steps)) for each in self.batches]
+        order = np.stack([np.concatenate(rows) for rows in epochs])
+        bounds = np.cumsum([0, *map(len, epochs[0])])
+        logs = self.stack.train(self.arrays.x, self.arrays.y, order, bounds)
         logs = {f"running_{name}": values.numpy() for name, values in logs.items()}
         seconds = (time.perf_counter() - started) * self.share
         scores = self._scores(self.each_epoch)
-        for k in list(self.running):
+        for k, history in list(self.running.items()):
             row = {name: float(values[k]) for name, values in logs.items()} | scores[k]
-            self.histories[k].add(row, seconds, functools.partial(self.stack.weights_of, k))
-            if self.histories[k].ended:
+            history.add(row, seconds, functools.partial(self.stack.weights_of, k))
+            if history.ended:
                 self.models[k].set_weights(self.stack.weights_of(k))
                 del self.running[k]
 
     def _scores(self, parts: dict[str, tuple]) -> list[dict[str, float]]:
-        """Each replica's scores on its rows of each part; those that all see are read once."""
-        found = [{} for _ in self.seeds]
+        """Each replica's scores on its rows of each part; rows that all share are read once."""
+        found = [{} for _ in self.models]
         for part, (x, y, rows) in parts.items():
             shared = all(np.array_equal(rows[0], own) for own in rows)
             raw = self.stack.outputs(x, rows[0] if shared else np.stack(rows))
@@ -151,7 +158,7 @@ class StackTrainer:
         scores = restored = self._scores(self.at_the_end)
         best = [history.best_weights for history in self.histories]
         if any(best):
-            self.stack.set_weights([best[k] or last[k] for k in range(len(best))])
+            self.stack.set_weights([best[k] or last[k] for k in range(len(last))])
             restored = self._scores(self.at_the_end)
         _idle.append(self.stack)
         runs = []
@@ -162,15 +169,7 @@ class StackTrainer:
 
 
 def _initial_model(recipe: Recipe, seed: int) -> keras.Model:
-    """The model as :func:`single.train_one` starts with it."""
-    keras.utils.clear_session(free_memory=False)  # collecting garbage takes longer than all else
+    """The model that :func:`single.train_one` starts with."""
+    keras.utils.clear_session(free_memory=False)  # collecting garbage would take most of the time
     keras.utils.set_random_seed(seed)
     return single.compiled(recipe)
-
-
-def _epoch_order(replicas: list[Iterator], steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of one epoch's images, (K, images), and where in them its batches begin and end,
-    (steps + 1,)."""
-    epochs = [list(itertools.islice(batches, steps)) for batches in replicas]
-    sizes = [len(rows) for rows in epochs[0]]
-    return np.stack([np.concatenate(rows) for rows in epochs]), np.cumsum([0, *sizes])

@@ -1,15 +1,12 @@
 """K models of one recipe as one network: their weights are stacked along a replica axis.
 
-Nothing in the graph mixes replicas, and what a replica computes does not depend on its place in the
+Nothing in the graph mixes replicas, and a replica's numbers do not depend on its index in the
 stack. Shapes: K replicas, B images in a batch, I inputs and U units of a layer.
 """
 
-import json
-
 import numpy as np
-import tensorflow as tf
 
-from ..backend import keras
+from ..backend import keras, tf
 from .arrays import take
 
 layers = keras.layers
@@ -18,32 +15,17 @@ EVALUATED_AT_ONCE = 2_000
 """Images per chunk of an evaluation: 10 replicas of 256 units then hold 20 MB of activations."""
 
 
-def graph(models: list[keras.Model]) -> str:
-    """What the graph of a stack of models depends on: their number, layers, shapes, loss and
-    optimizer. Initial weights and a constant learning rate are no part of it."""
-    serialize, model = keras.saving.serialize_keras_object, models[0]
-    configs = [
-        {k: v for k, v in layer.get_config().items() if k != "name" and "initializer" not in k}
-        for layer in model.layers
-    ]
-    kinds = [f"{type(layer).__module__}.{type(layer).__name__}" for layer in model.layers]
-    shapes = [(tuple(weight.shape), serialize(weight.regularizer)) for weight in model.weights]
-    optimizer = model.optimizer.get_config()
-    if not isinstance(optimizer["learning_rate"], dict):
-        del optimizer["learning_rate"]
-    losses = [serialize(model.loss), type(model.optimizer).__name__, optimizer]
-    return json.dumps([len(models), kinds, configs, shapes, *losses], default=serialize)
-
-
 class StackedModel:
     """K compiled models as one network; its weights are theirs, stacked: (K, I, U), (K, U)."""
 
-    def __init__(self, models: list[keras.Model]) -> None:
+    def __init__(self, models: list[keras.Model], graph: tuple) -> None:
+        """``graph``: all that the networks' graph depends on."""
         first = models[0]
-        self.replicas, self.graph, self.loss = len(models), graph(models), first.loss
+        self.replicas, self.graph, self.loss = len(models), graph, first.loss
         self.classify = isinstance(first.loss, keras.losses.SparseCategoricalCrossentropy)
-        self.layers = [  # a layer's weights, stacked, and dropout's seeds (K, 2) or None
-            (layer, self._stacked_weights(layer), self._seeds(layer)) for layer in first.layers
+        self.layers = [  # each layer, its weights, stacked, and dropout's seeds (K, 2)
+            (layer, [self._stacked(weight) for weight in layer.weights], self._seeds(layer))
+            for layer in first.layers
         ]
         self.weights = [weight for _, weights, _ in self.layers for weight in weights]
         self.trainable = [weight for weight in self.weights if weight.trainable]
@@ -51,12 +33,10 @@ class StackedModel:
         self.optimizer.build(self.trainable)
         self.initial = [np.array(variable) for variable in self.optimizer.variables]
 
-    def _stacked_weights(self, layer: layers.Layer) -> list[keras.Variable]:
-        stacked = []
-        for weight in layer.weights:
-            zeros = np.zeros((self.replicas, *weight.shape), "float32")
-            stacked.append(keras.Variable(zeros, trainable=weight.trainable))
-            stacked[-1].regularizer = weight.regularizer
+    def _stacked(self, weight: keras.Variable) -> keras.Variable:
+        zeros = np.zeros((self.replicas, *weight.shape), "float32")
+        stacked = keras.Variable(zeros, trainable=weight.trainable)
+        stacked.regularizer = weight.regularizer
         return stacked
 
     def _seeds(self, layer: layers.Layer) -> tf.Variable | None:
@@ -65,8 +45,7 @@ class StackedModel:
         return None
 
     def start(self, models: list[keras.Model]) -> None:
-        """Begin at the weights of ``models``, whose :func:`graph` this is, and at their learning
-        rate, with nothing remembered of any training before."""
+        """Take weights, dropout's seeds and learning rate of ``models``; reset the optimizer."""
         self.set_weights([model.get_weights() for model in models])
         for (_, _, seeds), *alike in zip(
             self.layers, *(model.layers for model in models), strict=True
@@ -80,35 +59,40 @@ class StackedModel:
             self.optimizer.learning_rate = rate
 
     def set_weights(self, weights: list[list[np.ndarray]]) -> None:
-        """Give each replica its weights, as ``get_weights`` of a model lists them."""
+        """Set each replica's weights, in the order of a model's ``get_weights``."""
         for stacked, each in zip(self.weights, zip(*weights, strict=True), strict=True):
             stacked.assign(np.stack(each))
 
     def weights_of(self, k: int) -> list[np.ndarray]:
-        """What ``get_weights`` of replica k's model would be."""
+        """The weights of replica k, in the order of a model's ``get_weights``."""
         return [np.array(weight[k]) for weight in self.weights]
 
     def __call__(self, x, training: bool):
-        """Outputs (K, B, outputs) of images (K, B, 784), or of images (B, 784) that all share."""
+        """Outputs (K, B, outputs) for images (K, B, 784), or (B, 784) that all replicas share."""
         for layer, weights, seeds in self.layers:
             if training and seeds is not None:
                 shape = keras.ops.shape(x)[1:]
                 x = x * _masks(layer.rate, seeds, shape, self.optimizer.iterations)
+            elif isinstance(layer, layers.Dense):
+                kernel, bias = weights
+                x = _shifted(keras.ops.matmul(x, kernel), bias)
+            elif isinstance(layer, layers.BatchNormalization):
+                x = _batch_norm(layer, *weights, x, training)
             else:
-                x = _call(layer, weights, x, training)
+                x = layer(x)  # elementwise: an activation, or dropout outside training
         return x
 
     @tf.function(jit_compile=True, autograph=False)
     def _update_fused(self, gradients: list) -> None:
-        """Let the optimizer change the weights, its many elementwise operations fused by XLA, which
-        would only slow down all else."""
+        """Apply the optimizer with its many elementwise operations fused by XLA, which would slow
+        down everything else."""
         self.optimizer.apply(gradients, self.trainable)
 
     @tf.function(reduce_retracing=True)
     def train(self, x, y, rows, bounds) -> dict:
-        """Train for an epoch on images x and targets y, whole in the graph, and return the running
-        metrics, (K,) each. rows (K, images): the order of the images of each replica; bounds
-        (steps + 1,): where in it batches begin and end."""
+        """Train for an epoch on images x and targets y, in one graph, and return the running
+        metrics, (K,) each. rows (K, images): each replica's order of the images; bounds
+        (steps + 1,): the bounds of the batches in it."""
         names = ["loss", "accuracy"] if self.classify else ["loss"]
         sums = [tf.zeros(len(rows)) for _ in names]
         for step in tf.range(len(bounds) - 1):
@@ -121,12 +105,12 @@ class StackedModel:
 
     @tf.autograph.experimental.do_not_convert
     def _step(self, x, y) -> list:
-        """One weight update; return each replica's loss (K,) and, of classes, accuracy (K,)."""
+        """One weight update; return each replica's loss (K,) and, for classes, accuracy (K,)."""
         with tf.GradientTape() as tape:
             raw = self(x, training=True)
             errors = self.loss.call(y, raw)
             losses = keras.ops.mean(errors, axis=1) + sum(map(_penalty, self.trainable))
-            loss = keras.ops.sum(losses)  # its gradient is, for each replica, that of its own loss
+            loss = keras.ops.sum(losses)  # each replica's gradient is that of its own loss
         gradients = tape.gradient(loss, [weight.value for weight in self.trainable])
         if isinstance(self.optimizer, keras.optimizers.SGD):
             self.optimizer.apply(gradients, self.trainable)
@@ -139,12 +123,12 @@ class StackedModel:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def evaluate(self, x):
-        """Outputs outside training, as :meth:`__call__` gives them."""
+        """The outputs of :meth:`__call__` outside training."""
         return self(x, training=False)
 
     def outputs(self, x, rows: np.ndarray) -> np.ndarray:
-        """Outputs (K, n, outputs) of all replicas for rows of the images x: the same (n,) for all,
-        or each its own (K, n)."""
+        """Outputs (K, n, outputs) of all replicas for rows of the images x, either the same (n,)
+        for all, or each replica's own (K, n)."""
         if shared := rows.ndim == 1:
             x = take(x, rows)
         chunks = [
@@ -156,31 +140,21 @@ class StackedModel:
 
 
 def _penalty(weight: keras.Variable):
-    """What each replica's part of a stacked weight adds to its loss, (K,), or 0."""
+    """The penalty (K,) on each replica's part of a stacked weight, or 0."""
     axes = tuple(range(1, len(weight.shape)))
     return weight.regularizer(weight, axes) if weight.regularizer else 0
 
 
 def _masks(rate: float, first, shape: tuple, step):
-    """The factors (K, B, U), 0 or 1 / (1 − rate), that dropout draws at ``step`` (from 0): each
-    replica from its own seed (K, 2), the second half of which counts the steps."""
+    """Dropout's factors (K, B, U), 0 or 1 / (1 − rate), at ``step`` (from 0). Each replica draws
+    from its own seed (K, 2), whose second number counts the steps."""
     seeds = tf.cast(first, tf.int32) + tf.stack([0, tf.cast(step, tf.int32)])
     drawn = tf.stack([tf.random.stateless_uniform(shape, seed) for seed in tf.unstack(seeds)])
     return tf.cast(drawn >= rate, tf.float32) / (1 - rate)
 
 
-def _call(layer, weights: list, x, training: bool):
-    """A layer of K replicas with their stacked weights, on x (K, B, I)."""
-    if isinstance(layer, layers.Dense):
-        kernel, bias = weights
-        return _shifted(keras.ops.matmul(x, kernel), bias)
-    if isinstance(layer, layers.BatchNormalization):
-        return _batch_norm(layer, *weights, x, training)
-    return layer(x)  # elementwise: an activation, or dropout at rest
-
-
 def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: bool):
-    """The layer's own arithmetic, each replica by its own moments; all weights are (K, U)."""
+    """The layer's arithmetic, each replica with its own moments; all weights are (K, U)."""
     if training:
         images = keras.ops.cast(keras.ops.shape(x)[1], "float32")
         mean = _sums(x) / images
@@ -190,7 +164,7 @@ def _batch_norm(layer, gamma, beta, moving_mean, moving_variance, x, training: b
             moving.assign(moving * layer.momentum + new * (1 - layer.momentum))
     else:
         mean, variance = moving_mean, moving_variance
-    # A float32 root, too, depends on the place in the stack; a float64 one does not once rounded.
+    # A float32 root depends on the index in the stack, too; a rounded float64 one does not.
     root = keras.ops.sqrt(keras.ops.cast(variance + layer.epsilon, "float64"))
     scale = gamma / keras.ops.cast(root, "float32")
     return _shifted(_scaled(x, scale), beta - mean * scale)
@@ -209,7 +183,7 @@ def _shifted(x, shift):
 
 
 def _sums(x):
-    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum, used in its
-    gradients too, rounds a replica's numbers differently with its place in the stack."""
+    """The sums (K, U) of x (K, B, U) over a batch, as a product: TensorFlow's own sum, which its
+    gradients use too, rounds a replica's numbers differently with its index in the stack."""
     ones = keras.ops.ones((x.shape[0], 1, keras.ops.shape(x)[1]))
     return keras.ops.matmul(ones, x)[:, 0]
