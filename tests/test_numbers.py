@@ -10,7 +10,7 @@ import yaml
 from scipy import stats
 
 from fmnist_keras import evidence
-from fmnist_keras.evidence import numbers, readings
+from fmnist_keras.evidence import numbers, readings, statistics
 from fmnist_keras.recipe import Recipe
 
 FOLDER = Path(numbers.__file__).parent
@@ -395,6 +395,33 @@ def test_false_refutations_are_as_rare_as_promised(monkeypatch):
         found = readings(frame.assign(test_accuracy=values), "K-F2.2-acc")
         refuted += found["fits"][0] == "no"
     assert refuted / 400 == pytest.approx(0.05, abs=0.022)
+
+
+@pytest.mark.parametrize(("apart", "seeds"), [(0.0, 3), (0.02, 5)])
+def test_the_simulated_rates_are_those_of_the_rules(monkeypatch, apart, seeds):
+    """What the summary says of how often the rules err follows from the rules themselves."""
+    random, draws, passed = np.random.default_rng(4), 300, 0
+    row = numbers.published()["K-F2.2-acc"]
+    frame = baseline(values=[0.0] * seeds)
+    for _ in range(draws):
+        first = 0.5 + random.normal(0, apart)
+        drawn = row.model_copy(update={"value": first + 0.02 + random.normal(0, 0.004)})
+        monkeypatch.setattr(numbers, "published", lambda drawn=drawn: {drawn.id: drawn})
+        readings = [first, 0.5 + random.normal(0, apart)]
+        runs = [
+            frame.assign(test_accuracy=random.normal(mean, 0.004, seeds), momentum=i / 10)
+            for i, mean in enumerate(readings)
+        ]
+        passed += answer(pd.concat(runs))["outcome"].startswith("reproduced")
+    _, expected = statistics.false_outcomes(2, seeds, apart=apart)
+    assert passed / draws == pytest.approx(expected, abs=0.08)
+
+
+def test_a_true_number_is_hardly_ever_refused_and_more_readings_let_more_pass():
+    rates = {k: statistics.false_outcomes(k, 10) for k in (1, 4, 12)}
+    assert max(refused for refused, _ in rates.values()) < 0.01
+    assert rates[1][1] < 0.05 < rates[4][1] < rates[12][1]
+    assert statistics.false_outcomes(1, 1) == (0.0, 0.0), "one seed leaves all open"
 
 
 # --- facts ------------------------------------------------------------------------------------
