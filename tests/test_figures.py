@@ -99,22 +99,6 @@ def test_each_seed_has_a_line_that_ends_where_it_stopped(frame):
     assert dots[:, 1].max() == pytest.approx(1 / 3 + 0.1)
 
 
-def test_a_specification_curve_sorts_readings_and_marks_their_choices():
-    runs = pd.DataFrame(
-        {"learning_rate": [0.1, 0.1, 0.01, 0.01], "width": [10, 10, 10, 10], "seed": [0, 1, 0, 1],
-         "test_loss": [0.9, 0.7, 0.3, 0.5]}
-    )  # fmt: skip
-    choices = ["learning_rate", "width"]
-    above, below = figures.specification(runs, "test_loss", choices, published=0.6).axes
-    means = [line.get_ydata()[0] for line in above.lines if line.get_marker() == "o"]
-    assert means == pytest.approx([0.4, 0.8])
-    assert 0.6 in {line.get_ydata()[0] for line in above.lines}
-    labels = [text.get_text() for text in below.get_yticklabels()]
-    assert labels == ["learning rate 0.1", "learning rate 0.01", "width 10"]
-    made = {tuple(line.get_xydata()[0]) for line in below.lines if line.get_color() == "C0"}
-    assert made == {(0, 1), (0, 2), (1, 0), (1, 2)}
-
-
 def test_effects_are_of_accuracies_and_show_the_outcome():
     row = {"id": "K-C01", "claim": "A is better.", "source": "K", "measure": "test_accuracy"}
     decided = pd.DataFrame(

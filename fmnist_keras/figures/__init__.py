@@ -3,11 +3,11 @@
 A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest to highest.
 """
 
-from .answers import effects, specification
+from .answers import effects
 from .runs import against, compare, curves, each_seed, images, train_and_val
 from .style import OUTCOMES, SPREAD
 
 __all__ = [
     "OUTCOMES", "SPREAD", "against", "compare", "curves", "each_seed", "effects", "images",
-    "specification", "train_and_val",
+    "train_and_val",
 ]  # fmt: skip

@@ -7,40 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..evidence.claims import shown
 from ..evidence.measures import unit_of
-from ..evidence.statistics import half_width, interval
-from .style import OUTCOMES, PANEL, label
-
-
-def specification(
-    runs: pd.DataFrame, y: str, choices: list[str], published: float, title: str = ""
-) -> Figure:
-    """All readings of one published value, sorted. Above: each one's mean, its seeds as faint dots,
-    the 95 % interval of a new run; a line is the published value. Below: which of the ``choices``
-    (columns of runs) each makes."""
-    made = [choice.replace("_", " ") + " " + runs[choice].map(shown) for choice in choices]
-    options = [option for column in made for option in dict.fromkeys(column)]
-    readings = sorted(runs[y].groupby(made), key=lambda reading: reading[1].mean())
-    heights = [PANEL[1], 0.2 * len(options)]
-    figure, (above, below) = plt.subplots(
-        2, 1, sharex=True, figsize=(9, sum(heights)), height_ratios=heights
-    )
-    for place, (choice, values) in enumerate(readings):
-        half = half_width(values.std(), len(values))
-        above.errorbar(place, values.mean(), half, color="C0", marker="o", ms=4, lw=1)
-        above.plot([place] * len(values), values, ".", color="C0", alpha=0.4, ms=3)
-        for row, option in enumerate(options):
-            below.plot(place, row, "o", color="C0" if option in choice else "0.85", ms=4)
-    above.axhline(published, color="C3", linewidth=1.2, label="published")
-    seen = np.append(runs[y][np.isfinite(runs[y])], published)  # intervals may reach far beyond
-    above.set_ylim(seen.min() - 0.08 * np.ptp(seen), seen.max() + 0.08 * np.ptp(seen))
-    above.set(ylabel=label(y), title=title)
-    above.legend(fontsize="small")
-    below.set_yticks(range(len(options)), options, fontsize="small")
-    below.set(ylim=(len(options) - 0.5, -0.5), xticks=[], xlabel="readings, sorted")
-    below.grid(False)
-    return figure
+from ..evidence.statistics import interval
+from .style import OUTCOMES, PANEL
 
 
 def effects(decided: pd.DataFrame, edge: float = 6.0) -> Figure:
