@@ -34,7 +34,8 @@ SHOWN = ["id", "condition", "quantity", "published", "measured", "n", "SD", "dis
 
 def table(runs: pd.DataFrame, *patterns: str | Sequence[str]) -> pd.DataFrame:
     """Published numbers beside ours, a row each, under the reading of their run that answers:
-    the first one if it fits, or else the nearest. Columns and errors as in :func:`readings`, and:
+    the first one if it fits, or else the nearest, if possible one that was not found by looking.
+    Columns and errors as in :func:`readings`, and:
 
     ``outcome``: reproduced (under another reading, also where the first one was chosen because it
     fits); not reproduced if the number fits no reading and that survives the adjustment for all
@@ -54,7 +55,8 @@ def _answers(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
     fits = joint[joint >= 0.05]
     chosen = joint.index[0]
     if chosen not in fits.index and joint.notna().any():
-        chosen = (fits if len(fits) else joint).idxmax()
+        stated = fits[~lines.groupby("reading")["added"].first()[fits.index]]
+        chosen = next(some for some in (stated, fits, joint) if len(some)).idxmax()
     for _, of_number in lines.groupby("id", sort=False):
         tried = of_number[of_number["deviation"] == ""]
         alone = tried.groupby("reading")["shared p"].min().max()
