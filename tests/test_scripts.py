@@ -170,7 +170,7 @@ def test_an_interrupt_says_one_line_and_leaves_nothing(project, number):
     process = project.start(sys.executable, "scripts/report.py", "quick", "1", "02_baseline")
     kernel = project.kernel()
     process.send_signal(number)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=120)[0]
     assert output.splitlines() == [
         "02_baseline started", "interrupted; make all goes on where it was",
     ]  # fmt: skip

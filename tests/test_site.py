@@ -72,8 +72,8 @@ def test_code_is_folded_and_no_parameter_stands_twice(pages):
 
 
 def test_the_front_page_shows_the_tally_of_the_frames(pages):
-    tallies = pages["index.html"].select(".tag_headline div:has(> div > span)")
-    shown = [" ".join(tally.get_text().split()) for tally in tallies]
+    bars = pages["index.html"].select('.tag_headline div[style*="display: flex"]')
+    shown = [" ".join(bar.parent.get_text().split()) for bar in bars]
     numbers, claims = collect(PROFILE, "numbers"), collect(PROFILE, "claims")
     once = [evidence.published()[name].same_as is None for name in numbers["id"]]
     for rows, tally in zip((numbers[once], claims[claims["kind"] == "R"]), shown, strict=True):
