@@ -241,6 +241,17 @@ def test_all_must_hold_each_at_the_level_and_one_fails_only_after_holm(monkeypat
     assert row["decisive"] == "test accuracy: like − low"  # the clearer one of those that fail
 
 
+def test_a_difference_within_the_margin_does_not_hold_where_holm_keeps_it_from_failing(monkeypatch):
+    spread = np.array([-1, -0.5, 0, 0.5, 1]) / 0.790569  # SD 1
+    near = np.add(LOW, 0.005 + 0.005 / 3 * np.sqrt(5) * spread)  # 3 errors from 0 and from a point
+    frames = results(low=LOW, near=near, also=near)
+    outcomes = []
+    for of in ("near", "[near, also]"):
+        (row,) = decide(monkeypatch, frames, ABOVE.replace("high", of))
+        outcomes.append((row["outcome"], row["held"]))
+    assert outcomes == [("not reproduced", 0), ("open", 0)]
+
+
 def test_half_the_printed_effect_is_the_margin(monkeypatch):
     small = [value + 0.0016 + step for value, step in zip(LOW, (0, 1e-4, 0, -1e-4, 0), strict=True)]
     frames = results(low=LOW, high=small)

@@ -124,14 +124,15 @@ def _readings(run: str, rows: list[Published], runs: pd.DataFrame) -> Iterator[d
             for member, group in _members(row, part)
         ]
         shares = sum(line["id"] in once for line in lines)
-        shared = [min(1.0, shares * line["p"]) for line in lines]
+        shared = [float(np.minimum(1.0, shares * line["p"])) for line in lines]  # nan of one seed
         deviation = "; ".join(
             dict.fromkeys(line["deviation"] for line in lines if line["deviation"])
         )
         for line, p in zip(lines, shared, strict=True):
             line |= {"run": run, "reading": number, "shared p": p, "joint p": float(np.min(shared))}
             line |= {"deviation": deviation, "added": any(each["added"] for each in lines)}
-            yield line | {"fits": "yes" if line["joint p"] >= 0.05 else "no"}
+            fits = "yes" if line["joint p"] >= 0.05 else "no"
+            yield line | {"fits": "–" if np.isnan(line["joint p"]) else fits}
 
 
 def _members(row: Published, part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
