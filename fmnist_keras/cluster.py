@@ -9,9 +9,11 @@ Results are stored where the notebook runs.
 import asyncio
 import logging
 import multiprocessing
+import os
 import pickle
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
@@ -100,10 +102,21 @@ def _work(mark: str, asked: bytes) -> list[dict]:
     return [{**record, "provenance": provenance.current()} for record in records]
 
 
+def _end_with_parent() -> None:
+    """In the process that trains: end when the worker does, even by ``kill -9``."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 async def _serve(address: str) -> None:
     if address:
         # Training has its own process: Dask's threads draw from the random numbers of Keras.
-        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(1, spawn, initializer=_end_with_parent)
         async with distributed.Worker(address, nthreads=1, executor=pool) as worker:
             print(f"working for {address}; Ctrl-C ends it", flush=True)
             return await worker.finished()

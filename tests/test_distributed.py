@@ -12,6 +12,7 @@ import time
 import types
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from fmnist_keras import registry
@@ -141,10 +142,19 @@ def test_the_same_frames_to_the_bit_and_an_architecture_of_a_cell(
     assert shared.runs["parameters"].iloc[-1] == 785 * 6 + 7 * 5 + 6 * 10
 
 
+def children(pid: int) -> list[int]:
+    return [
+        child.pid
+        for child in psutil.Process(pid).children()
+        if "spawn_main" in str(child.cmdline())
+    ]
+
+
 def test_a_killed_workers_runs_are_trained_by_another(worker, slow, in_background):
     workers = [worker(), worker()]
     values = in_background(slow.train, 8)
     slow.until(3)
+    trains = children(workers[0].pid)
     workers[0].kill()
     assert values.result(PATIENCE) == list(range(8))
     begun = slow.until(8)
@@ -152,6 +162,8 @@ def test_a_killed_workers_runs_are_trained_by_another(worker, slow, in_backgroun
     lost = [where for at, (seed, where) in enumerate(begun) if seed in dict(begun[at + 1 :])]
     assert set(lost) <= {workers[0].pid}, "only what died is trained again"
     assert len(lost) <= 2, "at most what it trained, and what it had trained but not yet sent"
+    assert trains, "it has a process that trains"
+    assert not any(map(psutil.pid_exists, trains)), "which ends with it"
 
 
 def test_a_notebook_that_joins_late_shares_what_is_in_flight(worker, slow, in_background):
