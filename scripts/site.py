@@ -2,8 +2,9 @@
 
     python scripts/site.py paper
 
-The summary is the front page, each other report a chapter. Cells say in their metadata what a page
-leaves out and what stands for a figure where it cannot be seen.
+The summary is the front page, each other report a chapter; the summary's ledger has a page of its
+own. Cells say in their metadata what a page leaves out and what stands for a figure where it cannot
+be seen.
 """
 
 import re
@@ -18,7 +19,16 @@ from sphinx.cmd.build import build_main
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "site" / "build"
-CONTENTS = "```{toctree}\n:hidden:\n:caption: Chapters\n:glob:\n\n[0-9]*\n```"
+CONTENTS = """[All numbers, claims and facts](ledger.ipynb)
+
+```{toctree}
+:hidden:
+:caption: Chapters
+:glob:
+
+[0-9]*
+ledger
+```"""
 SEARCHABLE = """<style>%s</style><script type="module">
 import {ITable} from "data:text/javascript;base64,%s";
 for (const table of document.querySelectorAll(".tag_ledger table"))
@@ -35,6 +45,10 @@ def main(profile: str) -> int:
         for cell in page.cells:  # code opens with a click
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         if path.stem.endswith("_summary"):
+            ledger = [cell for cell in page.cells if "ledger" in cell.metadata["tags"]]
+            ledger[0].source = ledger[0].source.removeprefix("#")  # a page's title
+            nbformat.write(page | {"cells": ledger}, sources / "ledger.ipynb")
+            page.cells = [cell for cell in page.cells if cell not in ledger]
             page.cells.append(nbformat.v4.new_markdown_cell(CONTENTS))
             path = path.with_stem("index")
         nbformat.write(page, sources / path.name)
@@ -42,6 +56,9 @@ def main(profile: str) -> int:
     code = build_main([*map(str, settings), str(sources), str(html)])
     for path in html.glob("*.html"):
         path.write_text(readable_from_disk(path.read_text()))
+    for path in (html / "_static" / "mathjax").iterdir():  # pages load tex-chtml.js and its fonts
+        if path.name not in {"tex-chtml.js", "output"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     return code
 
 

@@ -43,16 +43,16 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("expected"))
     shutil.copy(ROOT / "pyproject.toml", project)
     languages, texts = zip(*blocks("A study"), strict=True)
-    assert languages == ("markdown", "python", "python", "python", "yaml", "yaml")
+    assert languages == ("markdown", "python", "python", "yaml", "yaml")
     title, *code, claims, given = texts
     cells = [new_markdown_cell(title), *map(new_code_cell, code)]
     cells[1].metadata["tags"] = ["parameters"]
-    notebook = project / "notebooks" / "15_momentum.ipynb"
+    notebook = project / "notebooks" / "20_momentum.ipynb"
     for folder in ("notebooks", "params/quick"):
         (project / folder).mkdir(parents=True)
     nbformat.write(new_notebook(cells=cells), notebook)
-    (project / "fmnist_keras" / "evidence" / "claims" / "15_momentum.yaml").write_text(claims)
-    (project / "params" / "quick" / "15_momentum.yaml").write_text(given)
+    (project / "fmnist_keras" / "evidence" / "claims" / "20_momentum.yaml").write_text(claims)
+    (project / "params" / "quick" / "20_momentum.yaml").write_text(given)
 
     monkeypatch.setenv("PYTHONPATH", str(project))
     report = tmp_path / "report.ipynb"
@@ -61,12 +61,12 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
         progress_bar=False,
     )  # fmt: skip
     (claim,) = (row for row in tables(report) if row["rows"] == "claims")
-    assert (claim["id"], claim["outcome"]) == ("F-15-1", "reproduced")
+    assert (claim["id"], claim["outcome"]) == ("F-20-1", "reproduced")
     shown = nbformat.read(report, as_version=4).cells[3].outputs
     assert "**Holds** (our finding): After a few epochs momentum has raised" in str(shown[0])
     assert any("image/png" in output.data for output in shown)
 
-    command = ["-m", "pytest", "-k", "15_momentum or ledger", "-p", "no:cacheprovider"]
+    command = ["-m", "pytest", "-k", "20_momentum or ledger", "-p", "no:cacheprovider"]
     files = [f"tests/test_{name}.py" for name in ("notebooks", "parameters", "claims")]
     tested = subprocess.run(
         [sys.executable, *command, *files], cwd=project, capture_output=True, text=True, timeout=600
@@ -88,8 +88,8 @@ def executed(heading: str, results) -> str:
 def test_an_architecture_is_a_cell(tmp_path):
     shown = executed("An architecture", tmp_path).splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in shown[2:]}
-    assert float(rows["strided"][0]) == 5 * 5 * 8 + 8 + 12 * 12 * 8 * 10 + 10
-    assert float(rows["strided"][1]) > 0.5
+    assert float(rows["strided_cnn"][0]) == 5 * 5 * 8 + 8 + 12 * 12 * 8 * 10 + 10
+    assert float(rows["strided_cnn"][1]) > 0.5
 
 
 @pytest.mark.slow

@@ -55,6 +55,12 @@ def test_the_front_page_leads_to_every_chapter_and_links_resolve(site, pages):
             assert not anchor or pages[target or name].find(id=anchor), (name, link["href"])
 
 
+def test_it_is_light(site):
+    """The front page at most 300 kB without its figures, the whole at most 25 MB."""
+    assert (site / "index.html").stat().st_size < 300_000
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 25_000_000
+
+
 def test_every_figure_says_what_it_shows(pages):
     figures = [(name, image) for name, page in pages.items() for image in page.select("img")]
     assert len(figures) > 50
@@ -124,7 +130,7 @@ def test_every_page_in_a_browser(site, pages, browser):
 
 def test_the_ledger_can_be_searched(site, browser):
     page = browser.new_page(viewport=DESKTOP)
-    page.goto(f"file://{site / 'index.html'}")
+    page.goto(f"file://{site / 'ledger.html'}")
     page.locator(".tag_ledger summary").first.click()
     rows = page.locator(".tag_ledger table").first.locator("tbody tr")
     before = rows.count()
