@@ -9,7 +9,6 @@ import __future__
 
 import ast
 import functools
-import hashlib
 import json
 import linecache
 import sys
@@ -39,10 +38,9 @@ def identity(function: Callable | None) -> str:
     named = function.func if isinstance(function, functools.partial) else function
     name = getattr(named, "__name__", type(named).__name__).strip("<>")
     try:
-        description = json.dumps(_describe(function, name, {}))
+        return f"{name}-{fingerprint.digest(_describe(function, name, {}))}"
     except RecipeError as error:
         raise RecipeError(f"{name}: uses {error}") from None
-    return f"{name}-{hashlib.sha256(description.encode()).hexdigest()[:12]}"
 
 
 def _describe(value: object, name: str, seen: dict) -> list:
