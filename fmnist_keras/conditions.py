@@ -1,11 +1,10 @@
 """Conditions: what is trained at each seed, a recipe or a user's function with its settings."""
 
-import functools
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,21 +69,18 @@ def condition(
     with a function ``train``, of its settings, of which ``name`` is a label. Raises RecipeError for
     settings that the function does not take, or that JSON cannot hold."""
     if train is None:
-        mark, train = fingerprint.of_recipe(recipe), functools.partial(_train, recipe, diagnose)
-        return Condition(recipe.key, mark, recipe.model_dump(), train, recipe, identity(diagnose))
+        mark, call = fingerprint.of_recipe(recipe), partial(_train, recipe, diagnose)
+        return Condition(recipe.key, mark, recipe.model_dump(), call, recipe, identity(diagnose))
     settings = {"name": "", **recipe}
     decisive = {name: value for name, value in settings.items() if name != "name"}
     try:
-        signature = inspect.signature(train)
-        folder = {"folder": Path()} if "folder" in signature.parameters else {}
-        signature.bind(seed=0, **decisive, **folder)
+        folder = {"folder": Path()} if _takes_folder(train) else {}
+        inspect.signature(train).bind(seed=0, **decisive, **folder)
         json.dumps(settings)
     except TypeError as error:
         raise RecipeError(f"{_name(train)} with {settings!r}: {error}") from None
-    text = json.dumps([identity(train), decisive], sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:12]
-    call = functools.partial(_call, train, decisive, bool(folder))
-    return Condition(key, fingerprint.CURRENT, settings, call)
+    key = fingerprint.digest([identity(train), decisive])
+    return Condition(key, fingerprint.CURRENT, settings, partial(_call, train, decisive))
 
 
 def _train(
@@ -102,31 +98,31 @@ def _train(
 
 
 def _call(
-    function: Callable, settings: dict, wants_folder: bool, seeds: list[int],
-    checkpoint: Callable[[int], Path],
-) -> list[dict]:  # fmt: skip
+    function: Callable, settings: dict, seeds: list[int], checkpoint: Callable[[int], Path]
+) -> list[dict]:
     records = []
     for seed in seeds:
         arguments = {"seed": seed, **settings}
-        if wants_folder:
+        if _takes_folder(function):
             arguments["folder"] = checkpoint(seed)
             arguments["folder"].mkdir(parents=True, exist_ok=True)
-        records.append(_record(function, function(**arguments)))
+        returned = function(**arguments)
+        try:
+            metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
+            record = {"metrics": _with_objective(metrics), "curves": {**curves}}
+            text = json.dumps(record, default=lambda value: np.asarray(value).tolist())
+        except (AttributeError, TypeError, ValueError):
+            shown = " ".join(f"{returned!r:.200}".split())
+            raise RecipeError(
+                f"{_name(function)} returned {shown}: must be a dict of metrics, numbers or short "
+                "lists, or two dicts, metrics and curves with a list of numbers each"
+            ) from None
+        records.append(json.loads(text))
     return records
 
 
-def _record(function: Callable, returned: Any) -> dict:
-    """Metrics and curves from what a function returned, in types that JSON has."""
-    try:
-        metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
-        record = {"metrics": _with_objective(metrics), "curves": {**curves}}
-        return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
-    except (AttributeError, TypeError, ValueError):
-        shown = " ".join(f"{returned!r:.200}".split())
-        raise RecipeError(
-            f"{_name(function)} returned {shown}: must be a dict of metrics, numbers or short "
-            "lists, or two dicts, metrics and curves with a list of numbers each"
-        ) from None
+def _takes_folder(function: Callable) -> bool:
+    return "folder" in inspect.signature(function).parameters
 
 
 def _name(function: Callable) -> str:

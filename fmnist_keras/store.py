@@ -15,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -46,7 +45,8 @@ def keep(jobs: list[Job], records: list[dict]) -> None:
     Raises StorageError."""
     for job, record in zip(jobs, records, strict=True):
         identity = {"job": job.id, "seed": job.seed, "fingerprint": job.condition.fingerprint}
-        stored = identity | {"recipe": job.condition.settings} | _rounded(record)
+        stored = identity | {"recipe": job.condition.settings}
+        stored |= json.loads(json.dumps(record), parse_float=_rounded)
         stored.setdefault("provenance", provenance.current())
         path = _file(job)
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -84,12 +84,8 @@ def explained(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _rounded(number: str) -> float:
+    return float(f"{float(number):.{DIGITS}g}")
 
 
 def remove(checkpoint: Path) -> None:
