@@ -34,10 +34,6 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
     printed: float | None = None
 
     @property
-    def label(self) -> str:
-        return self.called or self.measure.replace("_", " ")
-
-    @property
     def arms(self) -> Arms:
         return self.of + self.above + self.below + self.equal
 

@@ -23,20 +23,18 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims. The fair twin
     of a claim is ours.
 
-    A claim holds if all of its comparisons do, each by a paired t-test at .05, or two one-sided
-    ones for "no difference". It fails if one fails, after Holm's adjustment for their number: the
-    interval lies within the margin that makes no difference, or on the other side. What is neither
-    is open, for the ``reason`` given. effect: mean difference with its 95 % interval, in the
-    comparison that decides.
+    A comparison is a paired t-test at .05, or two one-sided ones for "no difference"; what follows
+    from them: claims/README.md. ``effect``: mean difference with its 95 % interval, in the
+    comparison that decides; ``reason``: why the claim is open.
     """
     rows = []
     for claim in claims()[notebook].values():
         if not sources or claim.source in sources:
             rows.append(_decided(claim, claim.compare, results))
         if claim.twin and (not sources or "ours" in sources):
-            row = _decided(claim, claim.twin.compare, results)
             about = {"id": f"{claim.id} fair", "kind": "twin", "source": "ours", "answer": False}
-            rows.append(row | about | {"claim": claim.twin.says})
+            about["claim"] = claim.twin.says
+            rows.append(_decided(claim, claim.twin.compare, results) | about)
     frame = pd.DataFrame(rows)
     frame.attrs |= {"rows": "claims", "shown": SHOWN}
     return frame
@@ -104,10 +102,10 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
             if one.empty:
                 raise ValueError(f"{measure}, {arms}: no seed has both")
             usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
-            label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
+            label = f"{comparison.called or measure.replace('_', ' ')}: {arms}"
             half_printed = abs(comparison.printed) / 2 if comparison.printed else None
             margin = comparison.margin or half_printed or usual
-            yield Contrast(measure, label, kind, differences, margin, comparison.by)
+            yield Contrast(measure, label, kind, (one - two).to_numpy(), margin, comparison.by)
 
 
 @dataclass(frozen=True)
