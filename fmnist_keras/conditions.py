@@ -30,15 +30,6 @@ class Condition:
     recipe: Recipe | None = None
     diagnostic: str = ""
 
-    @property
-    def stacked(self) -> bool:
-        """Whether all seeds train at once."""
-        if self.recipe is None:
-            return False
-        from . import training  # TensorFlow loads when something trains, not before
-
-        return training.worth_stacking(self.recipe)
-
     def checkpoint(self, seed: int) -> Path:
         """The file of a recipe's unfinished run, or the folder of a function's."""
         name = f"{self.key}-{seed}-{self.fingerprint}{'.npz' if self.recipe else ''}"
@@ -86,7 +77,7 @@ def condition(
 def _train(
     recipe: Recipe, diagnose: Callable | None, seeds: list[int], checkpoint: Callable[[int], Path]
 ) -> list[dict]:
-    from . import training
+    from . import training  # TensorFlow loads when something trains, not before
 
     records = []
     for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):

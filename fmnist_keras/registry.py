@@ -1,14 +1,6 @@
-"""Architectures and initializers by name: the built-in ones, and the user's own. A function in a
-notebook cell is enough, and its runs go through the same calls as all others.
-
-    @registry.architecture(reads=["activation"])
-    def wide_cnn(recipe):
-        return [layers.Conv2D(64, 5, activation=recipe.activation), layers.Flatten()]
-
-    Recipe(model="wide_cnn")
-
-A run is stored under the code of the functions that it uses: after an edit to them, or to anything
-that they use, it trains again.
+"""Architectures and initializers by name: the built-in ones, and the user's own. A run is stored
+under the code of the functions that it uses: after an edit to them, or to anything that they use,
+it trains again.
 """
 
 import importlib

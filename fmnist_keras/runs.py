@@ -129,10 +129,13 @@ def _train_first_free(missing: list[Job], keep_checkpoints: bool) -> None:
 def stacks(jobs: list[Job]) -> dict[str, list[Job]]:
     """The jobs that train at once, under a name: all seeds of a condition where they are stacked,
     else each job alone."""
+    from . import training
+
     found: dict[str, list[Job]] = {}
     for job in jobs:
         each = job.condition
-        name = f"{each.key}-{each.diagnostic}" if each.stacked else job.name
+        stacked = each.recipe and training.worth_stacking(each.recipe)
+        name = f"{each.key}-{each.diagnostic}" if stacked else job.name
         found.setdefault(name, []).append(job)
     return found
 

@@ -76,11 +76,9 @@ def _label(axis: plt.Axes, quantity: str, frame: pd.DataFrame) -> None:
         axis.set_xlim(0, 2)
 
 
-def against(
-    runs: pd.DataFrame, x: str, y: str, color: str | None = None, log: bool = True
-) -> plt.Axes:
-    """A metric of the runs against a numeric setting: every seed a faint dot, their mean a line,
-    their range a band."""
+def against(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
+    """A metric of the runs against a numeric setting, on a log scale: every seed a faint dot, their
+    mean a line, their range a band."""
     figure, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.2))
     style = line_style(runs, color)
     sns.lineplot(runs, x=x, y=y, **style, errorbar=SPREAD, marker="o", ax=axis)
@@ -90,12 +88,11 @@ def against(
     axis.set(ylabel=label(y), xlabel=label(x))
     if color:
         axis.get_legend().set_title(label(color))
-    if log:
-        axis.set_xscale("log")
-        settings = sorted(runs[x].unique())
-        if len(settings) <= FEW:  # each has its own tick instead of the powers of ten
-            axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
-            axis.minorticks_off()
+    axis.set_xscale("log")
+    settings = sorted(runs[x].unique())
+    if len(settings) <= FEW:  # each has its own tick instead of the powers of ten
+        axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
+        axis.minorticks_off()
     return axis
 
 
