@@ -3,8 +3,7 @@
 A run is one JSON file in results/runs, written whole and never changed. Its name says what decides
 its numbers: the condition's key, the seed, the diagnostic and the fingerprint of code and
 libraries. A damaged file counts as none. Processes on one machine share the folder; a file lock,
-which the kernel frees when its process dies, keeps two from training the same. Runs that are
-committed with a profile's reports come before local ones.
+which the kernel frees when its process dies, keeps two from training the same.
 """
 
 import contextlib

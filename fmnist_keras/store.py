@@ -30,10 +30,13 @@ IDENTITY = ["job", "seed", "fingerprint"]
 
 
 def find(job: Job) -> dict | None:
-    """The stored run by this code, or with REUSE=1 by older code if there is none by this."""
-    row = _committed().get(job.id)
-    if row and (row["fingerprint"] == job.condition.fingerprint or option("reuse")):
-        return _unpacked(row)
+    """The stored run by this code, or with REUSE=1 by older code if there is none by this. While a
+    report is made, runs that are committed with its profile come first, until ``make clean``."""
+    report = option("report")
+    if report and not (results_folder() / "cleaned").exists():
+        row = _rows(_pack(report.partition("/")[0])).get(job.id)
+        if row and (row["fingerprint"] == job.condition.fingerprint or option("reuse")):
+            return _unpacked(row)
     if stored := _read(_file(job)):
         return stored
     older = _file(job).parent.glob(f"{job.name}-*.json") if option("reuse") else []
@@ -94,9 +97,6 @@ def remove(checkpoint: Path) -> None:
         shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink()
 
 
-# Packs
-
-
 def archive(profile: str) -> None:
     """Write all runs of results/runs by this code into the profile's pack, beside those that it
     holds. The same runs give the same bytes."""
@@ -117,14 +117,6 @@ def archive(profile: str) -> None:
 
 def _pack(profile: str) -> Path:
     return ROOT / "reports" / profile / "runs.parquet"
-
-
-def _committed() -> dict[str, dict]:
-    """The pack's rows by job while a report of its profile is made; none after ``make clean``."""
-    report = option("report")
-    if not report or (results_folder() / "cleaned").exists():
-        return {}
-    return _rows(_pack(report.partition("/")[0]))
 
 
 @functools.cache
