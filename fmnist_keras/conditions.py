@@ -12,7 +12,7 @@ import numpy as np
 
 from . import fingerprint
 from .errors import RecipeError
-from .identity import identity
+from .identity import identity, name_of
 from .recipe import Recipe
 from .settings import results_folder
 
@@ -65,11 +65,12 @@ def condition(
     settings = {"name": "", **recipe}
     decisive = {name: value for name, value in settings.items() if name != "name"}
     try:
-        folder = {"folder": Path()} if _takes_folder(train) else {}
-        inspect.signature(train).bind(seed=0, **decisive, **folder)
+        signature = inspect.signature(train)
+        folder = {"folder": Path()} if "folder" in signature.parameters else {}
+        signature.bind(seed=0, **decisive, **folder)
         json.dumps(settings)
     except TypeError as error:
-        raise RecipeError(f"{_name(train)} with {settings!r}: {error}") from None
+        raise RecipeError(f"{name_of(train)} with {settings!r}: {error}") from None
     key = fingerprint.digest([identity(train), decisive])
     return Condition(key, fingerprint.CURRENT, settings, partial(_call, train, decisive))
 
@@ -94,7 +95,7 @@ def _call(
     records = []
     for seed in seeds:
         arguments = {"seed": seed, **settings}
-        if _takes_folder(function):
+        if "folder" in inspect.signature(function).parameters:
             arguments["folder"] = checkpoint(seed)
             arguments["folder"].mkdir(parents=True, exist_ok=True)
         returned = function(**arguments)
@@ -105,19 +106,11 @@ def _call(
         except (AttributeError, TypeError, ValueError):
             shown = " ".join(f"{returned!r:.200}".split())
             raise RecipeError(
-                f"{_name(function)} returned {shown}: must be a dict of metrics, numbers or short "
-                "lists, or two dicts, metrics and curves with a list of numbers each"
+                f"{name_of(function)} returned {shown}: must be a dict of metrics, numbers or "
+                "short lists, or two dicts, metrics and curves with a list of numbers each"
             ) from None
         records.append(json.loads(text))
     return records
-
-
-def _takes_folder(function: Callable) -> bool:
-    return "folder" in inspect.signature(function).parameters
-
-
-def _name(function: Callable) -> str:
-    return getattr(function, "__name__", type(function).__name__)
 
 
 def _with_objective(metrics: Mapping) -> dict[str, Any]:

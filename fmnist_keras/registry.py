@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .errors import RecipeError
-from .identity import identity
+from .identity import identity, name_of
 
 DENSE = ("units", "activation", "dropout", "batch_norm", "l1", "l2", "l2_squared", "weight_decay")
 READ_BY_SOME = (*DENSE, "width_multiplier")
@@ -70,7 +70,8 @@ def initializer(function: Callable) -> Callable:
 
 
 def _register(entries: dict, field: str, function: Callable, *reads) -> Callable:
-    name = identity(function).rpartition("-")[0]  # refused here if it cannot be identified
+    identity(function)  # refused here if it cannot be identified
+    name = name_of(function)
     if name in entries and entries[name].built_in:
         raise RecipeError(f"{field} = {name!r}: is built in; give the function another name")
     entries[name] = Entry(function, *reads)

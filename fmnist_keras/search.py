@@ -28,7 +28,7 @@ from . import fingerprint
 from .checks import Count, check, check_seeds
 from .conditions import condition
 from .errors import RecipeError, StorageError
-from .identity import identity
+from .identity import identity, name_of
 from .recipe import Recipe
 from .runs import Results, hand_on, run
 from .settings import option, results_folder
@@ -169,7 +169,7 @@ class Search:
         if isinstance(self.base, Recipe):
             what = f"{self.base.optimizer} batch {self.base.batch_size}"
         else:
-            what = getattr(self.train or self.base, "__name__", "search")
+            what = name_of(self.train or self.base)
         digest = fingerprint.digest([self.settings, self.first_key])
         return f"{what}, {', '.join(self.space)}, {self.sampler} [{digest[:8]}]"
 
