@@ -8,7 +8,6 @@ values of its trials, is in an Optuna storage for optuna-dashboard.
 
 import functools
 import itertools
-import operator
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -20,8 +19,6 @@ import optuna
 import pandas as pd
 import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner
-from optuna.trial import TrialState
 from pydantic import Field
 
 from . import fingerprint
@@ -51,7 +48,7 @@ def search(
     sampler: str = "tpe",
     value: Callable[[Results], float] | None = None,
     train: Callable[..., Any] | None = None,
-    pruner: BasePruner | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
     rungs: list[int] | None = None,
     **space: BaseDistribution,
 ) -> "Search":
@@ -80,11 +77,10 @@ def search(
     for point in points_between(space, number=50):  # fails here if one of them is not allowed
         condition(found.made(point), train=train)
     _show(found)
-    runs = []
     for _ in range(trials):
-        runs.append(found.next_trial())
+        runs = found.next_trial()
+        found.results = found.results + runs if found.results else runs
         _show(found)
-    found.results = functools.reduce(operator.add, runs)
     return found
 
 
@@ -97,7 +93,7 @@ class Search:
     sampler: str
     value: Callable[[Results], float]
     train: Callable[..., Any] | None
-    pruner: BasePruner | None
+    pruner: optuna.pruners.BasePruner | None
     rungs: list[int]
     space: dict[str, BaseDistribution]
     results: Results | None = None
@@ -186,7 +182,7 @@ class Search:
             pruned = trial.should_prune()
             hand_on(step, None if pruned else longer, self.seeds, self.train)
             if pruned:
-                study.tell(trial, state=TrialState.PRUNED)
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 return runs
         runs = run(whole, self.seeds, train=self.train)
         study.tell(trial, float(self.value(runs)))
