@@ -128,13 +128,14 @@ class Recipe(BaseModel):
         momentum, beta_1 = self.momentum, self.beta_1 is not None
         blind = self.patience and self.validation == "none"
         on_input = self.model == "vgg16" and self.batch_norm == "input"
+        at_most = f"must be at most the {images} training images"
         weights = sum(a * b for a, b in itertools.pairwise([784, *self.units, 28]))
         updates = self.epochs * self.steps
         too_long = f"makes {updates:,} weight updates; at most {MAX_UPDATES:,}"
         return [
             ("val_size", left < 1, f"must leave training images of {TRAIN_IMAGES}"),
             ("train_size", images > left, f"only {left} images are left for training"),
-            ("batch_size", self.batch_size > images, f"at most the {images} training images"),
+            ("batch_size", self.batch_size > images, at_most),
             ("momentum", momentum and self.optimizer != "sgd", "only optimizer = 'sgd' takes one"),
             ("beta_1", beta_1 and self.optimizer != "adam", "only optimizer = 'adam' takes one"),
             ("patience", blind, "needs validation other than 'none'"),
