@@ -1,9 +1,5 @@
-"""Several machines: Dask workers, which run from checkouts of this code, train what is missing.
-
-    python -m fmnist_keras.cluster                      (a scheduler and a worker, on one machine)
-    python -m fmnist_keras.cluster tcp://host:8786      (a worker, on each other machine)
-
-Results are stored where the notebook runs.
+"""Several machines: Dask workers, which run from checkouts of this code (``make worker``), train
+what is missing. Results are stored where the notebook runs.
 """
 
 import asyncio

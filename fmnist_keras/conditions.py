@@ -1,11 +1,10 @@
 """Conditions: what is trained at each seed, a recipe or a user's function with its settings."""
 
-import functools
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from . import fingerprint
 from .errors import RecipeError
-from .identity import identity
+from .identity import identity, name_of
 from .recipe import Recipe
 from .settings import results_folder
 
@@ -30,15 +29,6 @@ class Condition:
     """Metrics and curves of a run at each seed, from the seeds and :meth:`checkpoint`."""
     recipe: Recipe | None = None
     diagnostic: str = ""
-
-    @property
-    def stacked(self) -> bool:
-        """Whether all seeds train at once."""
-        if self.recipe is None:
-            return False
-        from . import training  # TensorFlow loads when something trains, not before
-
-        return training.worth_stacking(self.recipe)
 
     def checkpoint(self, seed: int) -> Path:
         """The file of a recipe's unfinished run, or the folder of a function's."""
@@ -70,8 +60,8 @@ def condition(
     with a function ``train``, of its settings, of which ``name`` is a label. Raises RecipeError for
     settings that the function does not take, or that JSON cannot hold."""
     if train is None:
-        mark, train = fingerprint.of_recipe(recipe), functools.partial(_train, recipe, diagnose)
-        return Condition(recipe.key, mark, recipe.model_dump(), train, recipe, identity(diagnose))
+        mark, call = fingerprint.of_recipe(recipe), partial(_train, recipe, diagnose)
+        return Condition(recipe.key, mark, recipe.model_dump(), call, recipe, identity(diagnose))
     settings = {"name": "", **recipe}
     decisive = {name: value for name, value in settings.items() if name != "name"}
     try:
@@ -80,17 +70,15 @@ def condition(
         signature.bind(seed=0, **decisive, **folder)
         json.dumps(settings)
     except TypeError as error:
-        raise RecipeError(f"{_name(train)} with {settings!r}: {error}") from None
-    text = json.dumps([identity(train), decisive], sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:12]
-    call = functools.partial(_call, train, decisive, bool(folder))
-    return Condition(key, fingerprint.CURRENT, settings, call)
+        raise RecipeError(f"{name_of(train)} with {settings!r}: {error}") from None
+    key = fingerprint.digest([identity(train), decisive])
+    return Condition(key, fingerprint.CURRENT, settings, partial(_call, train, decisive))
 
 
 def _train(
     recipe: Recipe, diagnose: Callable | None, seeds: list[int], checkpoint: Callable[[int], Path]
 ) -> list[dict]:
-    from . import training
+    from . import training  # TensorFlow loads when something trains, not before
 
     records = []
     for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):
@@ -102,35 +90,27 @@ def _train(
 
 
 def _call(
-    function: Callable, settings: dict, wants_folder: bool, seeds: list[int],
-    checkpoint: Callable[[int], Path],
-) -> list[dict]:  # fmt: skip
+    function: Callable, settings: dict, seeds: list[int], checkpoint: Callable[[int], Path]
+) -> list[dict]:
     records = []
     for seed in seeds:
         arguments = {"seed": seed, **settings}
-        if wants_folder:
+        if "folder" in inspect.signature(function).parameters:
             arguments["folder"] = checkpoint(seed)
             arguments["folder"].mkdir(parents=True, exist_ok=True)
-        records.append(_record(function, function(**arguments)))
+        returned = function(**arguments)
+        try:
+            metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
+            record = {"metrics": _with_objective(metrics), "curves": {**curves}}
+            text = json.dumps(record, default=lambda value: np.asarray(value).tolist())
+        except (AttributeError, TypeError, ValueError):
+            shown = " ".join(f"{returned!r:.200}".split())
+            raise RecipeError(
+                f"{name_of(function)} returned {shown}: must be a dict of metrics, numbers or "
+                "short lists, or two dicts, metrics and curves with a list of numbers each"
+            ) from None
+        records.append(json.loads(text))
     return records
-
-
-def _record(function: Callable, returned: Any) -> dict:
-    """Metrics and curves from what a function returned, in types that JSON has."""
-    try:
-        metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
-        record = {"metrics": _with_objective(metrics), "curves": {**curves}}
-        return json.loads(json.dumps(record, default=lambda value: np.asarray(value).tolist()))
-    except (AttributeError, TypeError, ValueError):
-        shown = " ".join(f"{returned!r:.200}".split())
-        raise RecipeError(
-            f"{_name(function)} returned {shown}: must be a dict of metrics, numbers or short "
-            "lists, or two dicts, metrics and curves with a list of numbers each"
-        ) from None
-
-
-def _name(function: Callable) -> str:
-    return getattr(function, "__name__", type(function).__name__)
 
 
 def _with_objective(metrics: Mapping) -> dict[str, Any]:

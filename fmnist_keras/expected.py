@@ -38,6 +38,9 @@ def numbers(*runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for condition, part in frame.groupby("recipe", sort=False):
         run, seeds = part.iloc[0], " ".join(map(str, sorted(part["seed"])))
+        label = run.get("name") or condition
+        if not run.get("name") and "optimizer" in run:
+            label = f"{run['optimizer']} at {run['learning_rate']:g}, batch {run['batch_size']}"
         present = [name for name in columns if part[name].notna().any()]
         compared = [name for name in present if name not in FOLLOWING] or present
         long = "steps" in part and part["steps"].max() > LONG
@@ -48,7 +51,7 @@ def numbers(*runs: pd.DataFrame) -> pd.DataFrame:
         for name in compared:
             with np.errstate(invalid="ignore"):  # a diverged run's loss may be infinite
                 spread = np.nan_to_num(part[name].std())  # one seed: none
-            rows.append((condition, seeds, name, _label(run), part[name].mean(), share, spread))
+            rows.append((condition, seeds, name, label, part[name].mean(), share, spread))
     found = pd.DataFrame(rows, columns=[*KEYS, "label", "mean", "share", "spread"])
     # Two seeds may agree by chance: no condition's spread counts as less than half the usual one.
     usual = found.groupby("number")["spread"].transform("median")
@@ -84,10 +87,3 @@ def write(ours: pd.DataFrame, path: Path) -> None:
 
 def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"condition": str, "seeds": str})  # digits alone are no number
-
-
-def _label(run: pd.Series) -> str:
-    """What a reader calls a condition: its name, or what its network was trained with."""
-    if run.get("name") or "optimizer" not in run:
-        return run.get("name") or run["recipe"]
-    return f"{run['optimizer']} at {run['learning_rate']:g}, batch {run['batch_size']}"

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -38,13 +38,9 @@ class _Arithmetic(ast.NodeTransformer):
         return ast.Raise()
 
 
-def of_sources(sources: Iterable[str]) -> str:
-    """Twelve hex digits of the syntax trees of some Python sources."""
-    return _digest(_trees(sources))
-
-
-def _trees(sources: Iterable[str]) -> list[str]:
-    return [_tree(source) for source in sources]
+def digest(value: Any) -> str:
+    """Twelve hex digits of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @functools.cache
@@ -52,19 +48,14 @@ def _tree(source: str) -> str:
     return ast.unparse(_Arithmetic().visit(ast.parse(source)))
 
 
-def _digest(trees: list[str]) -> str:
-    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:12]
-
-
 def on_disk() -> dict[str, str]:
     """The fingerprint of each family, of the package as its files are now."""
     own = {family: _paths(patterns) for family, patterns in OWN.items()}
     shared = _paths(SHARED).difference(*own.values())
-    versions = _trees([repr(_versions())])
     found = {}
     for family, paths in own.items():
-        files = _trees(path.read_text("utf-8") for path in sorted(shared | paths))
-        found[family] = _digest([*files, *versions])
+        sources = [path.read_text("utf-8") for path in sorted(shared | paths)]
+        found[family] = digest([_tree(source) for source in (*sources, repr(_versions()))])
     return found
 
 

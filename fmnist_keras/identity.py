@@ -9,7 +9,6 @@ import __future__
 
 import ast
 import functools
-import hashlib
 import json
 import linecache
 import sys
@@ -36,13 +35,16 @@ def identity(function: Callable | None) -> str:
     the function uses cannot be identified."""
     if function is None:
         return ""
-    named = function.func if isinstance(function, functools.partial) else function
-    name = getattr(named, "__name__", type(named).__name__).strip("<>")
+    name = name_of(function)
     try:
-        description = json.dumps(_describe(function, name, {}))
+        return f"{name}-{fingerprint.digest(_describe(function, name, {}))}"
     except RecipeError as error:
         raise RecipeError(f"{name}: uses {error}") from None
-    return f"{name}-{hashlib.sha256(description.encode()).hexdigest()[:12]}"
+
+
+def name_of(function: Callable) -> str:
+    named = function.func if isinstance(function, functools.partial) else function
+    return getattr(named, "__name__", type(named).__name__).strip("<>")
 
 
 def _describe(value: object, name: str, seen: dict) -> list:

@@ -89,25 +89,22 @@ def _assigned(source: str) -> list[str]:
 
 
 def _check(label: str, name: str, value: Any, default: Any) -> None:
-    if not default or not isinstance(default, dict):
-        check(_kind(name, default), label, value)
+    """Check a value by the type that the name or the default of its parameter says."""
+    if default and isinstance(default, dict):
+        if not isinstance(value, dict) or value.keys() != default.keys():
+            keys = ", ".join(map(str, default))
+            raise RecipeError(f"{label} = {value!r}: must have the keys {keys}")
+        for key, part in value.items():
+            _check(f"{label}[{key}]", name, part, default[key])
         return
-    if not isinstance(value, dict) or value.keys() != default.keys():
-        raise RecipeError(f"{label} = {value!r}: must have the keys {', '.join(map(str, default))}")
-    for key, part in value.items():
-        _check(f"{label}[{key}]", name, part, default[key])
-
-
-def _kind(name: str, default: Any) -> Any:
-    """The annotated type of a parameter, as its name and default say."""
+    kind = _like([default])
     if name in Recipe.model_fields:
-        return get_type_hints(Recipe, include_extras=True)[name]
-    if name.endswith("seeds"):
-        return Seeds
-    if name.endswith(("_range", "_ranges")):
-        two = Field(min_length=2, max_length=2)
-        return Annotated[_like([default]), two, AfterValidator(_increasing)]
-    return _like([default])
+        kind = get_type_hints(Recipe, include_extras=True)[name]
+    elif name.endswith("seeds"):
+        kind = Seeds
+    elif name.endswith(("_range", "_ranges")):
+        kind = Annotated[kind, Field(min_length=2, max_length=2), AfterValidator(_increasing)]
+    check(kind, label, value)
 
 
 def _like(values: list | tuple) -> Any:

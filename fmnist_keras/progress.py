@@ -9,7 +9,7 @@ from IPython.display import display
 
 from .settings import ROOT, option
 
-BAR = '<progress value="{done}" max="{total}" style="width: 20em"></progress> {text}'
+BAR = '<progress value="{}" max="{}" style="width: 20em"></progress> {}'
 
 
 def is_interactive() -> bool:
@@ -28,12 +28,10 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self.total, self.before, self.started = total, Progress.finished, time.monotonic()
-        self.bar = self.shown = None
+        self.bar = None
 
     def show(self, done: int) -> None:
-        if done == self.shown:
-            return
-        self.shown, Progress.finished = done, self.before + done
+        Progress.finished = self.before + done
         if report := option("report"):
             file = ROOT / ".stamps" / f"{report}.progress"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -43,15 +41,11 @@ class Progress:
         elif done == self.total and self.bar:
             self.bar.update({"text/plain": ""}, raw=True)
         elif done < self.total and is_interactive():
-            self._draw(done)
-
-    def _draw(self, done: int) -> None:
-        seconds = time.monotonic() - self.started
-        left = f", {seconds * (self.total - done) / done / 60:.1f} min left" if done else ""
-        text = f"{done} of {self.total} runs{left}"
-        page = BAR.format(done=done, total=self.total, text=text)
-        shown = {"text/plain": text, "text/html": page}
-        if self.bar:
-            self.bar.update(shown, raw=True)
-        else:
-            self.bar = display(shown, raw=True, display_id=True)
+            seconds = time.monotonic() - self.started
+            left = f", {seconds * (self.total - done) / done / 60:.1f} min left" if done else ""
+            text = f"{done} of {self.total} runs{left}"
+            page = {"text/plain": text, "text/html": BAR.format(done, self.total, text)}
+            if self.bar:
+                self.bar.update(page, raw=True)
+            else:
+                self.bar = display(page, raw=True, display_id=True)

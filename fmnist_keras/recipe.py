@@ -1,9 +1,7 @@
 """A recipe: one condition of the study, complete, validated and immutable. Everything that a run
 depends on, except its seed, is a field of :class:`Recipe`."""
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -12,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from . import registry
 from .checks import Count, Name, NotNegative, Positive, Rate, Widths, distinct, explain
 from .errors import RecipeError
+from .fingerprint import digest
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000
 
@@ -118,34 +117,38 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Recipe":
-        for field, why in [*self._impossible(), *self._idle(), *self._too_costly()]:
-            raise ValueError(f"{field} = {getattr(self, field)!r}: {why}")
+        for field, wrong, why in [*self._impossible(), *self._idle()]:
+            if wrong:
+                raise ValueError(f"{field} = {getattr(self, field)!r}: {why}")
         return self
 
-    def _impossible(self) -> Iterator[tuple[str, str]]:
-        """Fields whose value the others rule out, and why."""
-        left = self._available
-        if left < 1:
-            yield "val_size", f"must leave training images of {TRAIN_IMAGES}"
-        if self.train_size and self.train_size > left:
-            yield "train_size", f"only {left} images are left for training"
-        if self.batch_size > self.train_images:
-            yield "batch_size", f"must be at most the {self.train_images} training images"
-        if self.momentum and self.optimizer != "sgd":
-            yield "momentum", "only optimizer = 'sgd' takes one"
-        if self.beta_1 is not None and self.optimizer != "adam":
-            yield "beta_1", "only optimizer = 'adam' takes one"
-        if self.patience and self.validation == "none":
-            yield "patience", "needs validation other than 'none'"
-        if self.model == "vgg16" and self.batch_norm == "input":
-            yield "batch_norm", "is for model = 'mlp'"
-        if self.convolutional and self.initializer == "torch":
-            yield "initializer", "is for model = 'mlp'"
-        if self.convolutional and self.task == "inpaint":
-            yield "model", "the inpaint task is for 'mlp'"
+    def _impossible(self) -> list[tuple[str, bool, str]]:
+        """Fields; whether the others rule out their value, or it costs too much; and why."""
+        left, images, cnn = self._available, self.train_images, self.convolutional
+        momentum, beta_1 = self.momentum, self.beta_1 is not None
+        blind = self.patience and self.validation == "none"
+        on_input = self.model == "vgg16" and self.batch_norm == "input"
+        at_most = f"must be at most the {images} training images"
+        weights = sum(a * b for a, b in itertools.pairwise([784, *self.units, 28]))
+        updates = self.epochs * self.steps
+        too_long = f"makes {updates:,} weight updates; at most {MAX_UPDATES:,}"
+        return [
+            ("val_size", left < 1, f"must leave training images of {TRAIN_IMAGES}"),
+            ("train_size", images > left, f"only {left} images are left for training"),
+            ("batch_size", self.batch_size > images, at_most),
+            ("momentum", momentum and self.optimizer != "sgd", "only optimizer = 'sgd' takes one"),
+            ("beta_1", beta_1 and self.optimizer != "adam", "only optimizer = 'adam' takes one"),
+            ("patience", blind, "needs validation other than 'none'"),
+            ("batch_norm", on_input, "is for model = 'mlp'"),
+            ("initializer", cnn and self.initializer == "torch", "is for model = 'mlp'"),
+            ("model", cnn and self.task == "inpaint", "the inpaint task is for 'mlp'"),
+            ("units", weights > MAX_WEIGHTS, f"makes {weights:,} weights; at most {MAX_WEIGHTS:,}"),
+            ("epochs", updates > MAX_UPDATES, too_long),
+        ]
 
-    def _idle(self) -> Iterator[tuple[str, str]]:
-        """Fields that would have no effect here, and why: one run must not have several recipes."""
+    def _idle(self) -> Iterator[tuple[str, bool, str]]:
+        """The fields that have no effect here; whether they differ from their default all the same,
+        which would give one run several recipes; and why."""
         idle = registry.unread(self.model)
         if self.task == "classify":
             idle["column"] = "is for task = 'inpaint'"
@@ -153,18 +156,8 @@ class Recipe(BaseModel):
             idle |= dict.fromkeys(("permuted_pixels", "label_noise"), "is for task = 'classify'")
         if not self.patience:
             idle["min_delta"] = "needs patience"
-        fields = type(self).model_fields
-        return (
-            (name, why) for name, why in idle.items() if getattr(self, name) != fields[name].default
-        )
-
-    def _too_costly(self) -> Iterator[tuple[str, str]]:
-        sizes = [784, *self.units, 28]
-        weights = sum(a * b for a, b in itertools.pairwise(sizes))
-        if weights > MAX_WEIGHTS:
-            yield "units", f"makes {weights:,} weights; at most {MAX_WEIGHTS:,}"
-        if (updates := self.epochs * self.steps) > MAX_UPDATES:
-            yield "epochs", f"makes {updates:,} weight updates; at most {MAX_UPDATES:,}"
+        for field, why in idle.items():
+            yield field, getattr(self, field) != type(self).model_fields[field].default, why
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -222,8 +215,7 @@ class Recipe(BaseModel):
         derived = [self.train_images, self.steps, self.convolutional]
         used = registry.architectures[self.model], registry.initializers[self.initializer]
         derived += [entry.code for entry in used if entry.code]
-        text = json.dumps([fields, derived], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return digest([fields, derived])
 
     def _plain(self) -> dict[str, Any]:
         """The fields whose value has the same effect as the default, with the default."""

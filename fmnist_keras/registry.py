@@ -1,14 +1,6 @@
-"""Architectures and initializers by name: the built-in ones, and the user's own. A function in a
-notebook cell is enough, and its runs go through the same calls as all others.
-
-    @registry.architecture(reads=["activation"])
-    def wide_cnn(recipe):
-        return [layers.Conv2D(64, 5, activation=recipe.activation), layers.Flatten()]
-
-    Recipe(model="wide_cnn")
-
-A run is stored under the code of the functions that it uses: after an edit to them, or to anything
-that they use, it trains again.
+"""Architectures and initializers by name: the built-in ones, and the user's own. A run is stored
+under the code of the functions that it uses: after an edit to them, or to anything that they use,
+it trains again.
 """
 
 import importlib
@@ -16,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from .errors import RecipeError
-from .identity import identity
+from .identity import identity, name_of
 
 DENSE = ("units", "activation", "dropout", "batch_norm", "l1", "l2", "l2_squared", "weight_decay")
 READ_BY_SOME = (*DENSE, "width_multiplier")
@@ -78,7 +70,8 @@ def initializer(function: Callable) -> Callable:
 
 
 def _register(entries: dict, field: str, function: Callable, *reads) -> Callable:
-    name = identity(function).rpartition("-")[0]  # refused here if it cannot be identified
+    identity(function)  # refused here if it cannot be identified
+    name = name_of(function)
     if name in entries and entries[name].built_in:
         raise RecipeError(f"{field} = {name!r}: is built in; give the function another name")
     entries[name] = Entry(function, *reads)

@@ -3,8 +3,7 @@
 A run is one JSON file in results/runs, written whole and never changed. Its name says what decides
 its numbers: the condition's key, the seed, the diagnostic and the fingerprint of code and
 libraries. A damaged file counts as none. Processes on one machine share the folder; a file lock,
-which the kernel frees when its process dies, keeps two from training the same. Runs that are
-committed with a profile's reports come before local ones.
+which the kernel frees when its process dies, keeps two from training the same.
 """
 
 import contextlib
@@ -129,10 +128,13 @@ def _train_first_free(missing: list[Job], keep_checkpoints: bool) -> None:
 def stacks(jobs: list[Job]) -> dict[str, list[Job]]:
     """The jobs that train at once, under a name: all seeds of a condition where they are stacked,
     else each job alone."""
+    from . import training
+
     found: dict[str, list[Job]] = {}
     for job in jobs:
         each = job.condition
-        name = f"{each.key}-{each.diagnostic}" if each.stacked else job.name
+        stacked = each.recipe and training.worth_stacking(each.recipe)
+        name = f"{each.key}-{each.diagnostic}" if stacked else job.name
         found.setdefault(name, []).append(job)
     return found
 

@@ -6,15 +6,11 @@ proposals again, finds their runs and goes on. A copy of every search, with the 
 values of its trials, is in an Optuna storage for optuna-dashboard.
 """
 
-import contextlib
-import copy
 import functools
-import hashlib
 import itertools
-import json
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -23,15 +19,13 @@ import optuna
 import pandas as pd
 import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner
-from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field
 
 from . import fingerprint
 from .checks import Count, check, check_seeds
 from .conditions import condition
 from .errors import RecipeError, StorageError
-from .identity import identity
+from .identity import identity, name_of
 from .recipe import Recipe
 from .runs import Results, hand_on, run
 from .settings import option, results_folder
@@ -54,7 +48,7 @@ def search(
     sampler: str = "tpe",
     value: Callable[[Results], float] | None = None,
     train: Callable[..., Any] | None = None,
-    pruner: BasePruner | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
     rungs: list[int] | None = None,
     **space: BaseDistribution,
 ) -> "Search":
@@ -82,11 +76,11 @@ def search(
     found = Search(base, seeds, sampler, value or _objective, train, pruner, rungs, space)
     for point in points_between(space, number=50):  # fails here if one of them is not allowed
         condition(found.made(point), train=train)
-    mirror, runs = _Mirror(found), []
+    _show(found)
     for _ in range(trials):
-        runs.append(found.next_trial())
-        mirror.add(found.study.trials[-1])
-    found.results = functools.reduce(operator.add, runs)
+        runs = found.next_trial()
+        found.results = found.results + runs if found.results else runs
+        _show(found)
     return found
 
 
@@ -99,15 +93,17 @@ class Search:
     sampler: str
     value: Callable[[Results], float]
     train: Callable[..., Any] | None
-    pruner: BasePruner | None
+    pruner: optuna.pruners.BasePruner | None
     rungs: list[int]
     space: dict[str, BaseDistribution]
     results: Results | None = None
+    copy: optuna.Study | None = None
+    """Its trials in the Optuna storage, for the dashboard; only how many there are is read."""
 
     @functools.cached_property
     def study(self) -> optuna.Study:
         # Some pruners learn from their trials and one uses the name: a replay needs both the same.
-        pruner = copy.deepcopy(self.pruner)
+        pruner = deepcopy(self.pruner)
         return optuna.create_study(study_name=self.name, direction="maximize", pruner=pruner)
 
     @property
@@ -166,11 +162,11 @@ class Search:
 
     @functools.cached_property
     def name(self) -> str:
-        digest = hashlib.sha256(json.dumps([self.settings, self.first_key]).encode()).hexdigest()
         if isinstance(self.base, Recipe):
             what = f"{self.base.optimizer} batch {self.base.batch_size}"
         else:
-            what = getattr(self.train or self.base, "__name__", "search")
+            what = name_of(self.train or self.base)
+        digest = fingerprint.digest([self.settings, self.first_key])
         return f"{what}, {', '.join(self.space)}, {self.sampler} [{digest[:8]}]"
 
     def next_trial(self) -> Results:
@@ -186,7 +182,7 @@ class Search:
             pruned = trial.should_prune()
             hand_on(step, None if pruned else longer, self.seeds, self.train)
             if pruned:
-                study.tell(trial, state=TrialState.PRUNED)
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 return runs
         runs = run(whole, self.seeds, train=self.train)
         study.tell(trial, float(self.value(runs)))
@@ -201,35 +197,23 @@ def _changed(base: Recipe | Mapping, changes: dict[str, Any]) -> Recipe | dict:
     return base.replace(**changes) if isinstance(base, Recipe) else {**base, **changes}
 
 
-class _Mirror:
-    """A search's trials in an Optuna storage, for the dashboard. Nothing is read from there but
-    how many trials it has."""
-
-    def __init__(self, found: Search) -> None:
-        self.url = option("storage") or f"sqlite:///{results_folder()}/searches.db"
-        with self._locked():
-            self.study = optuna.create_study(
-                study_name=found.name, storage=self.url, direction="maximize", load_if_exists=True
+def _show(found: Search) -> None:
+    """Copy the trials that the Optuna storage lacks, one process of this machine at a time. Raises
+    StorageError with the storage's reason and no password."""
+    url = option("storage") or f"sqlite:///{results_folder()}/searches.db"
+    folder = results_folder() / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "searches"):
+            found.copy = found.copy or optuna.create_study(
+                study_name=found.name, storage=url, direction="maximize", load_if_exists=True
             )
-            for name, value in found.settings.items():
-                self.study.set_user_attr(name, value)
-
-    def add(self, trial: FrozenTrial) -> None:
-        with self._locked():
-            if trial.number >= len(self.study.get_trials(deepcopy=False)):
-                self.study.add_trial(in_texts(trial))
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process of this machine at a time. Raises StorageError with the storage's reason and
-        no password."""
-        folder = results_folder() / "locks"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(folder / "searches"):
-                yield
-        except REFUSED as error:
-            cause = error.__cause__ or error
-            shown = re.sub("(?<=:)[^:@/]+(?=@)", "***", self.url)
-            reason = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
-            raise StorageError(f"STORAGE = {shown!r}: {reason}") from None
+            for name, value in found.settings.items() if not found.copy.user_attrs else ():
+                found.copy.set_user_attr(name, value)
+            for trial in found.study.trials[len(found.copy.get_trials(deepcopy=False)) :]:
+                found.copy.add_trial(in_texts(trial))
+    except REFUSED as error:
+        cause = error.__cause__ or error
+        shown = re.sub("(?<=:)[^:@/]+(?=@)", "***", url)
+        reason = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
+        raise StorageError(f"STORAGE = {shown!r}: {reason}") from None

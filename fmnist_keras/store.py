@@ -15,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -31,10 +30,13 @@ IDENTITY = ["job", "seed", "fingerprint"]
 
 
 def find(job: Job) -> dict | None:
-    """The stored run by this code, or with REUSE=1 by older code if there is none by this."""
-    row = _committed().get(job.id)
-    if row and (row["fingerprint"] == job.condition.fingerprint or option("reuse")):
-        return _unpacked(row)
+    """The stored run by this code, or with REUSE=1 by older code if there is none by this. While a
+    report is made, runs that are committed with its profile come first, until ``make clean``."""
+    report = option("report")
+    if report and not (results_folder() / "cleaned").exists():
+        row = _rows(_pack(report.partition("/")[0])).get(job.id)
+        if row and (row["fingerprint"] == job.condition.fingerprint or option("reuse")):
+            return _unpacked(row)
     if stored := _read(_file(job)):
         return stored
     older = _file(job).parent.glob(f"{job.name}-*.json") if option("reuse") else []
@@ -46,7 +48,8 @@ def keep(jobs: list[Job], records: list[dict]) -> None:
     Raises StorageError."""
     for job, record in zip(jobs, records, strict=True):
         identity = {"job": job.id, "seed": job.seed, "fingerprint": job.condition.fingerprint}
-        stored = identity | {"recipe": job.condition.settings} | _rounded(record)
+        stored = identity | {"recipe": job.condition.settings}
+        stored |= json.loads(json.dumps(record), parse_float=_rounded)
         stored.setdefault("provenance", provenance.current())
         path = _file(job)
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -84,21 +87,14 @@ def explained(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _rounded(number: str) -> float:
+    return float(f"{float(number):.{DIGITS}g}")
 
 
 def remove(checkpoint: Path) -> None:
     """Delete a file or a folder, if it is there and can be deleted."""
     with contextlib.suppress(OSError):
         shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink()
-
-
-# Packs
 
 
 def archive(profile: str) -> None:
@@ -121,14 +117,6 @@ def archive(profile: str) -> None:
 
 def _pack(profile: str) -> Path:
     return ROOT / "reports" / profile / "runs.parquet"
-
-
-def _committed() -> dict[str, dict]:
-    """The pack's rows by job while a report of its profile is made; none after ``make clean``."""
-    report = option("report")
-    if not report or (results_folder() / "cleaned").exists():
-        return {}
-    return _rows(_pack(report.partition("/")[0]))
 
 
 @functools.cache

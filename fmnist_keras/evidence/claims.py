@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, Field
 
 from .numbers import Row, Settings, listed, read
@@ -14,10 +15,9 @@ Arm = Annotated[
 ]
 """One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
 Arms = Annotated[tuple[Arm, ...], BeforeValidator(listed)]
-SOURCES = {
-    "K": "Keras study", "P": "PyTorch assignment", "D": "DNN homework", "M": "MLP report",
-    "I": "imputation report", "X": "sources side by side", "ours": "our finding",
-}  # fmt: skip
+FOLDER = Path(__file__).parent
+SOURCES = {row["id"]: row["name"] for row in yaml.safe_load((FOLDER / "sources.yaml").read_text())}
+SOURCES |= {"X": "sources side by side", "ours": "our finding"}
 
 
 class Comparison(BaseModel, frozen=True, extra="forbid"):
@@ -32,10 +32,6 @@ class Comparison(BaseModel, frozen=True, extra="forbid"):
     by: float = 0.0
     margin: float | None = None
     printed: float | None = None
-
-    @property
-    def label(self) -> str:
-        return self.called or self.measure.replace("_", " ")
 
     @property
     def arms(self) -> Arms:
@@ -80,8 +76,7 @@ class Claim(Row):
 @functools.cache
 def claims() -> dict[str, dict[str, Claim]]:
     """Every claim: notebook -> id -> claim."""
-    files = sorted(Path(__file__).with_name("claims").glob("*.yaml"))
-    return {path.stem: read(path, Claim) for path in files}
+    return {path.stem: read(path, Claim) for path in sorted(FOLDER.glob("claims/*.yaml"))}
 
 
 def described(arm: Any) -> str:

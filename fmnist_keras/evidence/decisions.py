@@ -10,11 +10,12 @@ import pandas as pd
 
 from .claims import SOURCES, Claim, Comparison, Comparisons, claims, described
 from .measures import measured, select, unit_of
-from .outcomes import NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, REPRODUCED, of_readings
+from .outcomes import NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, OTHER_READING, REPRODUCED
 from .readings import deviations
 from .statistics import holm, interval, p_value, seeds_needed
 
 SHOWN = ["id", "claim", "effect", "n", "outcome", "reason", "rests on"]
+BEST_FIRST = (REPRODUCED, OPEN, NOT_REPRODUCED)
 OURS = {REPRODUCED: "holds", NOT_REPRODUCED: "does not hold", OPEN: "open"}
 
 
@@ -23,20 +24,18 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     ``results`` has the frames ``runs`` and ``curves`` with every arm of these claims. The fair twin
     of a claim is ours.
 
-    A claim holds if all of its comparisons do, each by a paired t-test at .05, or two one-sided
-    ones for "no difference". It fails if one fails, after Holm's adjustment for their number: the
-    interval lies within the margin that makes no difference, or on the other side. What is neither
-    is open, for the ``reason`` given. effect: mean difference with its 95 % interval, in the
-    comparison that decides.
+    A comparison is a paired t-test at .05, or two one-sided ones for "no difference"; what follows
+    from them: claims/README.md. ``effect``: mean difference with its 95 % interval, in the
+    comparison that decides; ``reason``: why the claim is open.
     """
     rows = []
     for claim in claims()[notebook].values():
         if not sources or claim.source in sources:
             rows.append(_decided(claim, claim.compare, results))
         if claim.twin and (not sources or "ours" in sources):
-            row = _decided(claim, claim.twin.compare, results)
             about = {"id": f"{claim.id} fair", "kind": "twin", "source": "ours", "answer": False}
-            rows.append(row | about | {"claim": claim.twin.says})
+            about["claim"] = claim.twin.says
+            rows.append(_decided(claim, claim.twin.compare, results) | about)
     frame = pd.DataFrame(rows)
     frame.attrs |= {"rows": "claims", "shown": SHOWN}
     return frame
@@ -53,16 +52,19 @@ def sentence(row: Mapping[str, Any]) -> str:
 
 
 def _decided(claim: Claim, compare: Comparisons, results: Any) -> dict[str, Any]:
-    found = [_compare(comparisons, results) for comparisons in compare.values()]
-    place, outcome = of_readings([row["outcome"] for row in found])
-    row = found[place]
+    found = {reading: _compare(some, results) for reading, some in compare.items()}
+    # The first reading that holds answers, or else the first that is open.
+    reading = min(found, key=lambda name: BEST_FIRST.index(found[name]["outcome"]))
+    row, outcome = found[reading], found[reading]["outcome"]
+    if outcome == REPRODUCED and reading != next(iter(found)):
+        outcome = OTHER_READING
     arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
     runs = [select(results.runs, arm) for arm in arms if isinstance(arm, dict)]
     off = dict.fromkeys(filter(None, (deviations(claim.protocol, part) for part in runs)))
     if off:
         outcome, row["reason"] = OPEN, f"{NOT_AS_PUBLISHED}: {next(iter(off))}"
     share = f"{row['held']} of {row['comparisons']} hold" if row["comparisons"] > 1 else ""
-    rests_on = filter(None, [list(compare)[place], share, row["decisive"], claim.note])
+    rests_on = filter(None, [reading, share, row["decisive"], claim.note])
     return {
         "id": claim.id, "source": claim.source, "kind": claim.kind, "where": claim.where,
         "claim": claim.says, **row, "outcome": outcome, "rests on": "; ".join(rests_on),
@@ -77,14 +79,12 @@ def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
     holds = [contrast.holds for contrast in contrasts]
     against = holm([contrast.p_against for contrast in contrasts])
     fails = against.min() < 0.05
-    clear = [contrast.p if np.isfinite(contrast.p) else 2.0 for contrast in contrasts]
-    unclear = np.where(holds, -1.0, clear) if not all(holds) else clear
-    number = int(against.argmin() if fails else np.argmax(unclear))
-    chosen = contrasts[number]
+    least_clear = max(contrasts, key=lambda each: (not each.holds, np.nan_to_num(each.p, nan=2.0)))
+    chosen = contrasts[int(against.argmin())] if fails else least_clear
     return {
         "effect": chosen.effect, "n": len(chosen.differences),
         "outcome": NOT_REPRODUCED if fails else REPRODUCED if all(holds) else OPEN,
-        "p": float(against[number] if fails else chosen.p), "held": sum(holds),
+        "p": float(against.min() if fails else chosen.p), "held": sum(holds),
         "comparisons": len(holds), "decisive": chosen.label, "measure": chosen.measure,
         "kind of test": chosen.kind, "differences": chosen.differences.tolist(),
         "reason": chosen.why_open,
@@ -104,10 +104,10 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
             if one.empty:
                 raise ValueError(f"{measure}, {arms}: no seed has both")
             usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
-            label, differences = f"{comparison.label}: {arms}", (one - two).to_numpy()
+            label = f"{comparison.called or measure.replace('_', ' ')}: {arms}"
             half_printed = abs(comparison.printed) / 2 if comparison.printed else None
             margin = comparison.margin or half_printed or usual
-            yield Contrast(measure, label, kind, differences, margin, comparison.by)
+            yield Contrast(measure, label, kind, (one - two).to_numpy(), margin, comparison.by)
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,10 @@ class Contrast:
         return p_value(self.differences, self.by, self.margin if self.kind == "equal" else None)
 
     @property
-    def _beyond(self) -> float:
-        """How far the mean lies on the claimed side (not, where no difference is claimed)."""
-        mean = float(np.mean(self.differences - self.by))
-        return {"above": mean, "below": -mean, "equal": self.margin and abs(mean) - self.margin}[
-            self.kind
-        ]
+    def _against(self) -> bool:
+        """Whether the mean lies on the other side or, of no difference, outside the margin."""
+        mean, outside = np.mean(self.differences - self.by), self.margin or np.inf
+        return {"above": mean < 0, "below": mean > 0, "equal": abs(mean) > outside}[self.kind]
 
     @property
     def _p_none(self) -> float:
@@ -142,18 +140,17 @@ class Contrast:
 
     @property
     def holds(self) -> bool:
-        claimed = self.kind == "equal" or self._beyond > 0
-        return bool(self.p < 0.05 and claimed and not self._p_none < 0.05)
+        return bool(self.p < 0.05 and not self._against and not self._p_none < 0.05)
 
     @property
     def p_against(self) -> float:
         """The p that speaks against it; 1 where nothing does."""
         if np.isnan(self.p):
             return 1.0
-        if self.kind == "equal":
+        if self.kind == "equal" and self._against:
             edge = np.copysign(self.margin, np.mean(self.differences - self.by))
-            return p_value(self.differences, self.by + edge) if self._beyond > 0 else 1.0
-        return min(self._p_none, self.p if self._beyond < 0 else 1.0)
+            return p_value(self.differences, self.by + edge)
+        return min(self._p_none, self.p if self._against else 1.0)
 
     @property
     def why_open(self) -> str:

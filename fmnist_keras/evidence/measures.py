@@ -38,9 +38,8 @@ def unit_of(measure: str) -> Unit:
     """The unit of a measure's differences: its first column's, but none if it multiplies, divides
     or counts."""
     function, *columns = re.findall(r"[^\W\d]\w*", measure)
-    unit = UNITS.get(columns[0] if function in OF_CURVES else function, Unit())
-    if function in {"lowest_at", "highest_at", "epochs_to"}:
-        unit = Unit(" epochs")
+    of_column = function in OF_CURVES and function not in UNITS
+    unit = UNITS.get(columns[0] if of_column else function, Unit())
     if function == "fluctuation":
         unit = replace(unit, margin=None, share=None)
     if function in {"ratio", "directness", "increases"} or {*measure} & {*"*/"}:

@@ -119,24 +119,20 @@ def _readings(run: str, rows: list[Published], runs: pd.DataFrame) -> Iterator[d
     once = [row.id for row in rows if row.same_as not in [other.id for other in rows]]
     for number, (metric_of, part) in enumerate(product(metrics, parts)):
         lines = [
-            _line(row, metric, group) | {"member": member}
+            _line(row, metric, group) | {"run": run, "reading": number, "member": member}
             for row, metric in zip(rows, metric_of, strict=True)
-            for member, group in _members(row, part)
+            for member, group in (part.groupby(row.each, sort=False) if row.each else [("", part)])
         ]
         shares = sum(line["id"] in once for line in lines)
-        shared = [float(np.minimum(1.0, shares * line["p"])) for line in lines]  # nan of one seed
-        deviation = "; ".join(
-            dict.fromkeys(line["deviation"] for line in lines if line["deviation"])
-        )
-        for line, p in zip(lines, shared, strict=True):
-            line |= {"run": run, "reading": number, "shared p": p, "joint p": float(np.min(shared))}
-            line |= {"deviation": deviation, "added": any(each["added"] for each in lines)}
-            fits = "yes" if line["joint p"] >= 0.05 else "no"
-            yield line | {"fits": "–" if np.isnan(line["joint p"]) else fits}
-
-
-def _members(row: Published, part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return list(part.groupby(row.each, sort=False)) if row.each else [("", part)]
+        for line in lines:
+            line["shared p"] = float(np.minimum(1.0, shares * line["p"]))  # nan of one seed
+        joint = float(np.min([line["shared p"] for line in lines]))
+        off = dict.fromkeys(line["deviation"] for line in lines if line["deviation"])
+        of_all = {
+            "joint p": joint, "fits": "–" if np.isnan(joint) else "yes" if joint >= 0.05 else "no",
+            "deviation": "; ".join(off), "added": any(line["added"] for line in lines),
+        }  # fmt: skip
+        yield from (line | of_all for line in lines)
 
 
 def _line(row: Published, metric: str, part: pd.DataFrame) -> dict[str, Any]:
@@ -144,16 +140,15 @@ def _line(row: Published, metric: str, part: pd.DataFrame) -> dict[str, Any]:
     if part["seed"].duplicated().any():
         raise ValueError(f"{row.id}: ambiguous, several runs of one seed")
     texts = [READ_AS.get(metric, metric.replace("_", " "))] if len(row.metric) > 1 else []
-    added = metric in row.added.get("metric", ())
+    added = [metric in row.added.get("metric", ())]
     for field in row.open:
         value = hashable(part[field].iloc[0])
-        fitted = value in map(hashable, row.added.get(field, ()))
-        added = added or fitted
-        because = " (chosen because it fits)" if fitted else ""
+        added.append(value in map(hashable, row.added.get(field, ())))
+        because = " (chosen because it fits)" if added[-1] else ""
         texts.append(f"{field.replace('_', ' ')} {shown(value)}{because}")
     return {
         "id": row.id, "report": row.report, "condition": row.condition, "quantity": row.quantity,
-        "published": row.printed, **_judged(row, part, metric), "added": added,
+        "published": row.printed, **_judged(row, part, metric), "added": any(added),
         "deviation": deviations(row.protocol, part), "assumed": ", ".join(texts) or NOTHING,
     }  # fmt: skip
 

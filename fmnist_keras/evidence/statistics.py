@@ -8,16 +8,16 @@ from scipy import stats
 MOST_SEEDS = 1_000  # more are not asked for
 
 
-def limit(n: int) -> float:
+def limit(n: int | np.ndarray) -> float | np.ndarray:
     """How many standard errors away one of 20 new runs lies at least (Student, n − 1)."""
-    return float(stats.t.ppf(0.975, n - 1))
+    return stats.t.ppf(0.975, n - 1)
 
 
 def half_width(sd: float, n: int | np.ndarray, of_new_run: bool = True) -> float | np.ndarray:
     """Half the 95 % prediction interval of one further value, t·s·√(1 + 1/n) with n − 1 degrees of
     freedom (Hahn & Meeker, Statistical Intervals); or else that of the confidence interval of the
     mean, t·s/√n. nan for one value."""
-    return stats.t.ppf(0.975, n - 1) * sd * np.sqrt(of_new_run + 1 / n)
+    return limit(n) * sd * np.sqrt(of_new_run + 1 / n)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -69,7 +69,7 @@ def p_value(values: Sequence[float], center: float = 0.0, margin: float | None =
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """The p-values adjusted for their number by Holm's method; nan stays nan and does not count."""
+    """The p-values adjusted for their number by Holm's method; nan stays and does not count."""
     adjusted = np.asarray(p_values, dtype=float).copy()
     # statsmodels' multipletests collects garbage at each call: seconds in a kernel that trained.
     order = np.argsort(adjusted)[: np.count_nonzero(~np.isnan(adjusted))]  # nan comes last

@@ -3,8 +3,7 @@
 A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest to highest.
 """
 
-from .answers import effects
-from .runs import against, compare, curves, each_seed, images, train_and_val
+from .runs import against, compare, curves, each_seed, effects, images, train_and_val
 from .style import OUTCOMES, SPREAD
 
 __all__ = [

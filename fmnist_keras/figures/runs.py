@@ -1,4 +1,7 @@
-"""Figures of a study's frames: curves against the epoch, results against settings; and pictures."""
+"""Figures of a study's frames: curves against the epoch, results against settings, pictures, and
+the differences that decide claims."""
+
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,10 +10,13 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import PANEL, SPREAD, explain, label, legend_below, line_style, panels
+from ..evidence.measures import unit_of
+from ..evidence.statistics import interval
+from .style import OUTCOMES, PANEL, SPREAD, explain, label, legend_below, line_style, panels
 
 MARKS = "line: mean of {seeds}; band: lowest to highest"
 FEW = 6  # settings whose labels fit below an axis
+EDGE = 6  # points; a larger difference stands at the edge, with its value
 
 
 def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figure:
@@ -76,11 +82,9 @@ def _label(axis: plt.Axes, quantity: str, frame: pd.DataFrame) -> None:
         axis.set_xlim(0, 2)
 
 
-def against(
-    runs: pd.DataFrame, x: str, y: str, color: str | None = None, log: bool = True
-) -> plt.Axes:
-    """A metric of the runs against a numeric setting: every seed a faint dot, their mean a line,
-    their range a band."""
+def against(runs: pd.DataFrame, x: str, y: str, color: str | None = None) -> plt.Axes:
+    """A metric of the runs against a numeric setting, on a log scale: every seed a faint dot, their
+    mean a line, their range a band."""
     figure, axis = plt.subplots(figsize=(PANEL[0] * 1.5, PANEL[1] * 1.2))
     style = line_style(runs, color)
     sns.lineplot(runs, x=x, y=y, **style, errorbar=SPREAD, marker="o", ax=axis)
@@ -90,12 +94,11 @@ def against(
     axis.set(ylabel=label(y), xlabel=label(x))
     if color:
         axis.get_legend().set_title(label(color))
-    if log:
-        axis.set_xscale("log")
-        settings = sorted(runs[x].unique())
-        if len(settings) <= FEW:  # each has its own tick instead of the powers of ten
-            axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
-            axis.minorticks_off()
+    axis.set_xscale("log")
+    settings = sorted(runs[x].unique())
+    if len(settings) <= FEW:  # each has its own tick instead of the powers of ten
+        axis.set_xticks(settings, [f"{setting:g}" for setting in settings])
+        axis.minorticks_off()
     return axis
 
 
@@ -134,4 +137,34 @@ def images(
         axis.imshow(picture, cmap="RdBu_r" if signed else "gray", vmin=low, vmax=high)
     for axis, title in zip(axes.flat, titles or [], strict=False):
         axis.set_title(title, fontsize=7, pad=2)
+    return figure
+
+
+def effects(decided: pd.DataFrame) -> Figure:
+    """The differences that decide claims about accuracy, in percentage points, with 95 % intervals
+    over seeds: filled for what a source claims, hollow for what is ours. ``decided``: rows of
+    :func:`evidence.decide`."""
+    in_points = decided["measure"].map(lambda measure: unit_of(measure).name == " points")
+    several = decided["differences"].map(lambda each: np.isfinite(each).sum() > 1)
+    rows = decided[in_points & several].to_dict("records")
+    figure, axis = plt.subplots(figsize=(2 * PANEL[0], 0.9 + 0.34 * max(len(rows), 1)))
+    marks = dict.fromkeys(OUTCOMES)
+    for place, row in enumerate(rows):
+        color, marker = OUTCOMES[row["outcome"]]
+        mean, low, high = 100 * np.array(interval(row["differences"]))
+        at = float(np.clip(mean, -EDGE, EDGE))
+        marks[row["outcome"]] = axis.errorbar(
+            at, place, xerr=[[mean - low], [high - mean]] if at == mean else None, color=color,
+            marker=marker, lw=1.2, mfc="white" if row["source"] == "ours" else color,
+        )  # fmt: skip
+        if at != mean:
+            side = "right" if mean > 0 else "left"
+            axis.annotate(f"{mean:+.0f}", (at * 0.95, place), fontsize=7, va="center", ha=side)
+    names = [textwrap.shorten(f"{row['id']}: {row['claim']}", 72, placeholder=" …") for row in rows]
+    axis.set_yticks(range(len(rows)), names, fontsize=7)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-1.05 * EDGE, 1.05 * EDGE))
+    axis.set_xlabel(f"difference of accuracy, points (beyond {EDGE}: at the edge)")
+    marks = {word: mark for word, mark in marks.items() if mark}
+    figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize="small")
     return figure
