@@ -9,7 +9,6 @@ import sys
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
 from pandas.testing import assert_frame_equal
 
 from fmnist_keras import training
@@ -50,12 +49,6 @@ def stored(results_folder):
 
 
 # What a search may be
-
-
-def test_ranges():
-    assert log_uniform(1e-3, 100.0) == FloatDistribution(1e-3, 100.0, log=True)
-    assert uniform(0.0, 0.9) == FloatDistribution(0.0, 0.9)
-    assert uniform(5, 9) == IntDistribution(5, 9)
 
 
 @pytest.mark.parametrize(

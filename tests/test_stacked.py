@@ -219,9 +219,3 @@ def test_a_new_kind_of_schedule_gets_a_graph_of_its_own(traced, monkeypatch):
         for _ in range(2):
             assert_same(stacked.train_stacked(recipe, SEEDS)[0], alone)
     assert len(traced) == 3
-
-
-def test_what_is_stacked():
-    assert stacked.worth_stacking(Recipe(units=(256,)))
-    for changes in ({"units": (257,)}, {"model": "simple_cnn"}, {"precision": "bfloat16"}):
-        assert not stacked.worth_stacking(Recipe(**changes))
