@@ -2,11 +2,9 @@
 
 import json
 
-import matplotlib
 import nbformat
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from fmnist_keras import training
@@ -23,14 +21,6 @@ alone, are passed over."""
 
 class NotCommitted(Exception):
     """Something would have to be trained."""
-
-
-@pytest.fixture
-def shell():
-    matplotlib.use("agg")
-    yield InteractiveShell.instance()
-    InteractiveShell.clear_instance()
-    matplotlib.pyplot.close("all")
 
 
 def rendered(name: str, shell, monkeypatch) -> list[dict]:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from fmnist_keras import fingerprint, progress, provenance, settings, store, training
+from fmnist_keras import fingerprint, progress, settings, store, training
 from fmnist_keras.errors import RecipeError, StorageError
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.registry import INITIALIZERS
