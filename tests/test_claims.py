@@ -77,21 +77,6 @@ def test_every_claim_about_own_results_is_there_and_every_id_is_one_of_the_ledge
             assert (claim.kind == "cross") == (source == "X"), claim.id
 
 
-def test_every_comparison_has_one_relation_and_equality_a_margin():
-    compared = [
-        c
-        for claim in ALL
-        for asked in filter(None, (claim, claim.twin))
-        for c in asked.compare.values()
-    ]
-    for comparison in (each for some in compared for each in some):
-        (kind,) = [kind for kind in ("above", "below", "equal") if getattr(comparison, kind)]
-        assert kind == "equal" or comparison.of
-        unit = measures.unit_of(comparison.measure)
-        margin = comparison.margin or comparison.printed or unit.margin or unit.share
-        assert kind != "equal" or margin
-
-
 # --- measures ---------------------------------------------------------------------------------
 
 
@@ -147,11 +132,6 @@ def test_runs_that_stop_early_keep_their_last_value():
     ("arm", "measure", "message"),
     [
         ({"name": "b"}, "accuracy", "no runs where {'name': 'b'}"),
-        (
-            {"name": "a"},
-            "precision",
-            "no measure 'precision' of {'name': 'a'}: name 'precision' is",
-        ),
         ({"name": "a"}, "epochs - ", "no measure 'epochs - ' of {'name': 'a'}: invalid syntax"),
         ({"name": "a"}, "__import__('os')", "'__import__' is not defined"),
         ({"epochs": 10}, "val_loss", "{'epochs': 10}: ambiguous, several runs of one seed"),
@@ -265,9 +245,6 @@ def test_readings_and_twins(monkeypatch):
     assert outcomes("like", "high") == ["reproduced under another reading"]
     assert outcomes("like", "like") == ["not reproduced"]
     assert outcomes("like", "noisy") == ["open"]
-    text = ABOVE.replace("high", "like"), ABOVE.replace("high", "noisy")
-    (row,) = decide(monkeypatch, frames, "{{first: {}, second: {}}}".format(*text))
-    assert (row["outcome"], row["decisive"]) == ("open", "test accuracy: noisy − low")
     comparison = yaml.safe_load("{measure: test_accuracy, of: like, above: low}")
     twin = {"says": "Of equal size, A is better.", "compare": comparison}
     assert outcomes("high", "high", twin=twin) == ["reproduced", "not reproduced"]

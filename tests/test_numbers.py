@@ -14,7 +14,6 @@ from fmnist_keras.evidence import numbers, readings, statistics
 from fmnist_keras.recipe import Recipe
 
 FOLDER = Path(numbers.__file__).parent
-FIELDS = {*Recipe.model_fields, "train_size", "stopping", "rates"}
 
 
 def baseline(metric="test_accuracy", values=(0.82, 0.822, 0.821), **fields):
@@ -49,27 +48,6 @@ def test_every_published_number_is_there():
     assert ids == list(rows), "an id stands in the file twice"
     sources = yaml.safe_load((FOLDER / "sources.yaml").read_text("utf-8"))
     assert {source["id"] for source in sources} == {row.report for row in rows.values()}
-
-
-def test_rows_name_recipe_fields_and_other_numbers():
-    rows = numbers.published()
-    for row in rows.values():
-        fields = {*row.where, *row.protocol, *row.open, row.each, row.ends} - {None}
-        assert fields <= FIELDS, row.id
-        assert set(row.added) <= {*row.open, "metric"}, row.id
-        same_run = [other for other in rows.values() if row.run and other.run == row.run]
-        assert {(other.report, other.notebook, *other.where) for other in same_run} <= {
-            (row.report, row.notebook, *row.where)
-        }, row.id
-        assert row.fact == (row.protocol == {}), row.id
-        assert isinstance(row.value, float) or row.fact, row.id
-        assert row.unit != "fraction" or 0 < row.value < 1, row.id
-        assert row.unit != "percent" or 50 < row.value < 100, row.id
-        for other in filter(None, (row.than, row.same_as)):
-            assert rows[other].unit == row.unit, row.id
-            assert other != row.id
-        if row.same_as:  # the same run, printed again, perhaps to another digit
-            assert rows[row.same_as].value == pytest.approx(row.value, abs=row.rounding), row.id
 
 
 @pytest.mark.parametrize(
@@ -262,7 +240,7 @@ def test_false_refutations_are_as_rare_as_promised(monkeypatch):
     assert refuted / 400 == pytest.approx(0.05, abs=0.022)
 
 
-@pytest.mark.parametrize(("apart", "seeds"), [(0.0, 3), (0.02, 5)])
+@pytest.mark.parametrize(("apart", "seeds"), [(0.02, 5)])
 def test_the_simulated_rates_are_those_of_the_rules(monkeypatch, apart, seeds):
     """What the summary says of how often the rules err follows from the rules themselves."""
     random, draws, passed = np.random.default_rng(4), 300, 0

@@ -86,13 +86,6 @@ def test_frames(small):
     assert "tensorflow 2" in runs["versions"][0]
 
 
-def test_recipes_that_differ_in_name_share_their_runs(trained, cnn):
-    results = run([cnn.replace(name="a"), cnn.replace(name="b")], [0, 1])
-    assert len(trained) == 2
-    assert list(results.runs["name"]) == ["a", "a", "b", "b"]
-    assert results.runs["recipe"].nunique() == 1
-
-
 def test_nothing_to_run_is_an_error(results_folder):
     for recipes, seeds, what in [([], [0], "recipes = "), (Recipe(), [], "seeds = ")]:
         with pytest.raises(RecipeError, match=what):

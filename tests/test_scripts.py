@@ -259,9 +259,8 @@ def test_a_wrong_switch_is_refused_in_one_line(project, switch, words):
 
 @pytest.mark.parametrize(
     ("goals", "profile"),
-    [(["readme"], "paper"), (["archive"], "paper"), (["readme", "PROFILE=quick"], "quick"),
-     (["all"], "quick"), (["all", "readme"], "quick")],
-)  # fmt: skip
+    [(["readme"], "paper"), (["archive"], "paper"), (["all", "readme"], "quick")],
+)
 def test_what_readme_shows_is_the_paper_profile_and_all_executes_quick(project, goals, profile):
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "-n", *goals)

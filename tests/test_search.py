@@ -210,7 +210,6 @@ def test_a_best_value_at_the_edge_is_pointed_out(trained, small, low, high, edge
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
-     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]),
      (optuna.pruners.HyperbandPruner(), [1, 3])],
 )  # fmt: skip
 def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, rungs):

@@ -83,8 +83,9 @@ def test_scores_by_hand():
 # Optimization, step by step
 
 
-@pytest.mark.parametrize("steps_per_epoch", [None, 2])
-@pytest.mark.parametrize(("lr_step_size", "epochs"), [(1, 3), (2, 5), (4, 4)])
+@pytest.mark.parametrize(
+    ("lr_step_size", "epochs", "steps_per_epoch"), [(1, 3, None), (2, 5, 2), (4, 4, None)]
+)
 def test_the_learning_rate_of_every_step(small, lr_step_size, epochs, steps_per_epoch):
     recipe = small.replace(
         epochs=epochs, lr_step_size=lr_step_size, learning_rate=0.5, steps_per_epoch=steps_per_epoch
