@@ -27,13 +27,16 @@ def shown(monkeypatch):
     return pages
 
 
-def test_a_bar_grows_and_leaves_nothing_behind(small, shown):
-    run(small.grid(learning_rate=[0.01, 0.1]), [0])
+def test_a_bar_grows_and_leaves_nothing_behind(shown):
+    def train(seed, rate):
+        return {"value": rate}
+
+    run([{"rate": 0.01}, {"rate": 0.1}], [0], train=train)
     assert "0 of 2 runs" in shown[0]["text/html"]
     assert "1 of 2 runs" in shown[1]["text/html"]
     assert shown[-1] == {"text/plain": ""}
     shown.clear()
-    run(small.grid(learning_rate=[0.01, 0.1]), [0])
+    run([{"rate": 0.01}, {"rate": 0.1}], [0], train=train)
     assert shown == [], "all is stored"
 
 

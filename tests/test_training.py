@@ -198,18 +198,6 @@ def test_validation_on_the_test_set_or_none(small):
     assert not any(name.startswith("val_") for name in (*run.curves, *run.metrics))
 
 
-@pytest.mark.parametrize(("validation", "same"), [("last", True), ("random", False)])
-def test_whether_the_split_follows_the_seed(small, validation, same):
-    recipe = small.replace(validation=validation)
-    one, two = (training.load_arrays(recipe, seed) for seed in (0, 1))
-    assert np.array_equal(one.train, two.train) == same
-    assert np.array_equal(one.parts["val"][0], two.parts["val"][0]) == same
-    assert np.array_equal(one.parts["test"][0], two.parts["test"][0])
-    assert [len(one.parts[part][0]) for part in ("train", "val", "test")] == [500] * 3
-    for shown, all_images in zip(one.parts["train"], (one.x, one.y), strict=True):
-        assert np.array_equal(shown, np.asarray(all_images)[one.train])
-
-
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
     train = np.arange(100, 600)
     orders = [epoch_order(train, *key) for key in [(0, 0), (0, 1), (1, 0), (1, 1)]]
