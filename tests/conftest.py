@@ -1,6 +1,8 @@
 """Every test has a results folder of its own; ``small`` is a recipe that trains in a second."""
 
+import matplotlib
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from fmnist_keras.recipe import Recipe
 
@@ -17,3 +19,12 @@ def results_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def small():
     return Recipe(train_size=500, val_size=500, test_size=500, batch_size=100, epochs=2)
+
+
+@pytest.fixture
+def shell():
+    """What runs a notebook's cells, in this process."""
+    matplotlib.use("agg")
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+    matplotlib.pyplot.close("all")

@@ -67,18 +67,3 @@ def test_the_numbers_are_stored_where_a_file_is_named(shown, monkeypatch, tmp_pa
     monkeypatch.setenv("FMNIST_OPTIONS", json.dumps({"numbers": str(file)}))
     chapter.end(Results(RUNS, RUNS))
     assert list(expected.read(file)["mean"]) == [0.81]
-
-
-def test_a_table_is_data_too_and_long_readings_open_with_a_click(shown):
-    shown.clear()
-    chapter.claims(None, "K")
-    long = pd.DataFrame({"id": ["K-1"] * 13, "mean": 0.5})
-    long.attrs |= {"rows": "readings", "shown": ["id"]}
-    chapter.show(long)
-    (claims, _), (readings, _) = shown
-    assert [(row["rows"], row["outcome"]) for row in claims[chapter.MIME]] == [
-        ("claims", "reproduced")
-    ]
-    assert "<details><summary>13 readings</summary>" in readings["text/html"]
-    assert readings[chapter.MIME][0] == {"rows": "readings", "id": "K-1", "mean": 0.5}
-    assert "<details>" not in claims["text/html"]

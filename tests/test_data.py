@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -260,15 +259,6 @@ def test_another_process_may_download_at_the_same_time(nowhere, good, monkeypatc
     assert fetch_data.fetch().source == "Debian package"
 
 
-def test_commands_that_fail_or_hang(tmp_path, monkeypatch):
-    failing = "echo W: a warning >&2; echo E: no such package >&2; exit 1"
-    with pytest.raises(OSError, match=r"^E: no such package$"):
-        fetch_data._run(["sh", "-c", failing], tmp_path)
-    monkeypatch.setattr(fetch_data, "TIME_LIMIT", 0.1)
-    with pytest.raises(subprocess.TimeoutExpired):
-        fetch_data._run(["sleep", "5"], tmp_path)
-
-
 # Splits
 
 
@@ -287,21 +277,6 @@ def test_a_random_split_covers_all_and_follows_the_seed():
     assert np.array_equal(val, again[1])
     assert np.array_equal(train, again[0])
     assert set(val) != set(other[1])
-
-
-def test_nothing_is_held_out():
-    for validation in ("none", "test"):
-        train, val = data.split_indices(100, validation, 6_000, seed=0)
-        assert np.array_equal(train, np.arange(100))
-        assert (val.shape, val.dtype) == ((0,), np.int64)
-
-
-@pytest.mark.parametrize("validation", ["last", "random", "none"])
-def test_train_size_keeps_the_first_training_indices(validation):
-    train, val = data.split_indices(100, validation, 10, seed=1)
-    fewer, same = data.split_indices(100, validation, 10, seed=1, train_size=20)
-    assert np.array_equal(fewer, train[:20])
-    assert np.array_equal(same, val)
 
 
 # Pixels and targets

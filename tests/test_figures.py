@@ -57,14 +57,6 @@ def test_nothing_of_a_figure_lies_under_its_legend(frame):
         assert not any(legend.get_window_extent().overlaps(box) for box in boxes)
 
 
-def test_train_and_val_give_two_panels_per_condition(frame):
-    figure = figures.train_and_val(frame)
-    titles = [axis.get_title() for axis in figure.axes if axis.axison]
-    assert titles == ["sgd", "sgd", "adam", "adam"]
-    figure = figures.train_and_val(frame.assign(batch_size=32), by="batch_size")
-    assert [axis.get_title() for axis in figure.axes] == ["batch size 32", "batch size 32"]
-
-
 @pytest.mark.parametrize(("sizes", "labels"), [(5, ["32", "64", "128", "256", "512"]), (7, None)])
 def test_against_marks_means_on_a_log_axis_that_names_few_settings(sizes, labels):
     batch_sizes = [32 * 2**power for power in range(sizes)]

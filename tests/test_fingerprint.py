@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from fmnist_keras import fingerprint, provenance
-from fmnist_keras.recipe import Recipe
 
 
 @pytest.fixture
@@ -52,12 +51,6 @@ def test_versions_count(monkeypatch):
     monkeypatch.setattr(fingerprint, "_versions", lambda: {"keras": "4.0"})
     now = fingerprint.on_disk()
     assert all(now[name] != fingerprint.IMPORTED[name] for name in now)
-
-
-def test_whose_fingerprint_a_run_has():
-    found = {fingerprint.of_recipe(Recipe(model=model)) for model in ("simple_cnn", "vgg16")}
-    assert found == {fingerprint.IMPORTED["convolutional"]}
-    assert fingerprint.of_recipe(Recipe(units=(512,))) == fingerprint.IMPORTED["dense"]
 
 
 def test_provenance_tells_threads_where_they_differ():

@@ -6,13 +6,11 @@ import types
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from fmnist_keras import parameters
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.parameters import NOTEBOOKS, check_namespace, check_parameters, defaults, read
-from fmnist_keras.settings import ROOT
 
 NOTEBOOK = "03_learning_rate"
 GOOD = {"seeds": [0, 1, 2], "learning_rates": [0.01, 1], "train_size": None, "epochs": 7}
@@ -54,8 +52,6 @@ def test_every_default_passes_its_own_check(notebook):
         ("learning_rates", [1e308], "learning_rates[0] = 1e+308", "from 1e-30 to 1e30"),
         ("learning_rates", 0.1, "learning_rates = 0.1", "list"),
         ("seeds", [0, -1], "seeds[1] = -1", "greater than or equal to 0"),
-        ("epochs", 0, "epochs = 0", "greater than or equal to 1"),
-        ("test_size", 10_001, "test_size = 10001", "less than or equal to 10000"),
         ("search_range", [0.2, 0.1], "search_range = [0.2, 0.1]", "the second one larger"),
     ],
 )
@@ -118,7 +114,6 @@ def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
     [("- 1", "must consist of lines `name: value`"),
      ("epochs: 0", "epochs = 0: must be greater than or equal"),
      ("epoch: 1", "epoch = 1: 02_baseline has no such"),
-     ("_epochs: 1", "_epochs = 1: 02_baseline has no such"),
      ("1: 1", "1 = 1: 02_baseline has no such"),
      ("[1]: 1", "while constructing a mapping"),
      ("epochs: 1\nepochs: 2", "a name stands twice: epochs, epochs"),
@@ -149,15 +144,13 @@ def test_only_parameters_may_be_injected_or_differ_from_one_in_capitals():
     assert message(namespace(EPOCHS=3), check_namespace).startswith("EPOCHS = 3: ")
 
 
-@pytest.mark.slow
-def test_a_chapter_begins_again_with_an_edited_value():
+def test_a_chapter_begins_again_with_an_edited_value(shell, capsys):
     begin = "from fmnist_keras.chapter import begin\nbegin('02_baseline', globals())"
-    sources = ["epochs = 3\nseeds = [0]", begin, "epochs = 4", begin, "epochs = 'x'", begin]
-    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
-    NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute(cwd=ROOT)
-    *before, last = (cell.outputs[-1] for cell in notebook.cells if cell.outputs)
-    assert [output.output_type for output in before] == ["display_data"] * 2
-    (line,) = last.traceback
+    for source in ("epochs = 3\nseeds = [0]", begin, "epochs = 4", begin, "epochs = 'x'"):
+        shell.run_cell(source).raise_error()
+    capsys.readouterr()
+    assert isinstance(shell.run_cell(begin).error_in_exec, RecipeError)
+    (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("RecipeError: epochs = 'x': must be an integer")
 
 

@@ -1,6 +1,5 @@
 """What the README says can be added, added as it says, in a copy of the project."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -9,9 +8,9 @@ import sys
 import nbformat
 import papermill
 import pytest
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from fmnist_keras import registry
 from fmnist_keras.chapter import tables
 from fmnist_keras.settings import ROOT
 
@@ -75,36 +74,41 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     assert "4 passed" in tested.stdout
 
 
-def executed(heading: str, results) -> str:
+@pytest.fixture
+def executed(shell, monkeypatch):
     """What the code under a heading shows at its end, run as a notebook's cell from the README."""
-    (cell,) = (text for language, text in blocks(heading) if language == "python")
-    notebook = new_notebook(cells=[new_code_cell(cell)])
-    environment = os.environ | {"FMNIST_RESULTS": str(results)}
-    NotebookClient(notebook, kernel_name="python3").execute(env=environment, cwd=ROOT)
-    return notebook.cells[0].outputs[-1].data["text/plain"]
+    monkeypatch.setattr(registry, "architectures", dict(registry.architectures))
+
+    def run(heading: str) -> str:
+        (cell,) = (text for language, text in blocks(heading) if language == "python")
+        result = shell.run_cell(cell)
+        result.raise_error()
+        return shell.display_formatter.format(result.result)[0]["text/plain"]
+
+    return run
 
 
 @pytest.mark.slow
-def test_an_architecture_is_a_cell(tmp_path):
-    shown = executed("An architecture", tmp_path).splitlines()
+def test_an_architecture_is_a_cell(executed):
+    shown = executed("An architecture").splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in shown[2:]}
     assert float(rows["strided_cnn"][0]) == 5 * 5 * 8 + 8 + 12 * 12 * 8 * 10 + 10
     assert float(rows["strided_cnn"][1]) > 0.5
 
 
 @pytest.mark.slow
-def test_a_function_is_trained_in_a_cell_once(tmp_path):
-    shown = executed("Any function", tmp_path)
+def test_a_function_is_trained_in_a_cell_once(executed, results_folder):
+    shown = executed("Any function")
     assert shown.startswith("peak\n0.01    0.")
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    files = {path: path.stat().st_mtime_ns for path in (results_folder / "runs").iterdir()}
     assert len(files) == 4
-    assert executed("Any function", tmp_path) == shown
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == files
+    assert executed("Any function") == shown
+    assert {path: path.stat().st_mtime_ns for path in (results_folder / "runs").iterdir()} == files
 
 
 @pytest.mark.slow
-def test_a_search_is_a_cell(tmp_path):
-    header, *trials = executed("A search", tmp_path).splitlines()
+def test_a_search_is_a_cell(executed, results_folder):
+    header, *trials = executed("A search").splitlines()
     assert {"learning_rate", "batch_size", "units", "value"} <= set(header.split())
     assert len(trials) == 6
-    assert (tmp_path / "searches.db").exists()
+    assert (results_folder / "searches.db").exists()

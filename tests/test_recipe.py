@@ -7,7 +7,7 @@ import pytest
 from fmnist_keras.checks import check_seeds
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.recipe import Recipe
-from fmnist_keras.sources import ARCHITECTURES, KERAS_STUDY
+from fmnist_keras.sources import KERAS_STUDY
 
 OTHER = dict(
     task="inpaint", validation="none", val_size=5_000, train_size=1_000, test_size=500,
@@ -46,8 +46,6 @@ def message(function, *args, **options):
         ({"learning_rate": float("inf")}, "learning_rate = inf", "finite"),
         ({"learning_rate": 1e-300}, "learning_rate = 1e-300", "from 1e-30 to 1e30"),
         ({"dropout": 1.0}, "dropout = 1.0", "less than 1"),
-        ({"l1": -1.0}, "l1 = -1.0", "greater than or equal to 0"),
-        ({"width_multiplier": 5.0}, "width_multiplier = 5.0", "less than or equal to 4"),
         ({"column": 28}, "column = 28", "less than or equal to 27"),
         ({"units": 32}, "units = 32", "tuple"),
         ({"units": (32, 0)}, "units.1 = 0", "greater than or equal to 1"),
@@ -56,11 +54,9 @@ def message(function, *args, **options):
         ({"epochs": 10**12}, "epochs = 1000000000000", "422,000,000,000,000 weight updates; at"),
         ({"optimizer": "Adam"}, "optimizer = 'Adam'", "'sgd', 'adam', 'nadam', 'rmsprop' or"),
         ({"batch_size": 54_001}, "batch_size = 54001", "at most the 54000"),
-        ({"train_size": 100}, "batch_size = 128", "at most the 100"),
         ({"train_size": 54_001}, "train_size = 54001", "only 54000 images"),
         ({"val_size": 60_000}, "val_size = 60000", "must leave training images"),
         ({"momentum": 0.9, "optimizer": "adam"}, "momentum = 0.9", "only optimizer = 'sgd'"),
-        ({"beta_1": 0.0, "optimizer": "nadam"}, "beta_1 = 0.0", "only optimizer = 'adam'"),
         ({"permuted_pixels": 1}, "permuted_pixels = 1", "boolean"),
         ({"task": "inpaint", "label_noise": 0.1}, "label_noise = 0.1", "for task = 'classify'"),
         ({"column": 13}, "column = 13", "is for task = 'inpaint'"),
@@ -68,8 +64,6 @@ def message(function, *args, **options):
         ({"min_delta": 0.1}, "min_delta = 0.1", "needs patience"),
         ({"task": "inpaint", "model": "vgg16"}, "model = 'vgg16'", "is for 'mlp'"),
         ({"model": "vgg16", "batch_norm": "input"}, "batch_norm = 'input'", "is for model = 'mlp'"),
-        ({"model": "vgg16", "initializer": "torch"}, "initializer = 'torch'", "is for model"),
-        ({"model": "vgg16", "units": (64,)}, "units = (64,)", "is for model = 'mlp'"),
         ({"model": "deep_cnn", "batch_norm": "after"}, "batch_norm = 'after'", "'mlp' or 'vgg16'"),
         ({"width_multiplier": 0.5}, "width_multiplier = 0.5", "is for model = 'simple_cnn',"),
         ({"name": "two\nlines"}, "name = 'two\\nlines'", "must be one line"),
@@ -111,10 +105,6 @@ def test_what_is_just_allowed(fields):
 )
 def test_bad_seeds(seeds, start):
     assert message(check_seeds, seeds).startswith(start)
-
-
-def test_good_seeds_keep_their_order():
-    assert check_seeds((5, 0, 2**31 - 1)) == [5, 0, 2**31 - 1]
 
 
 # Making recipes from recipes
@@ -228,13 +218,3 @@ def test_what_is_said_in_two_ways_is_trained_once(one, other):
 
 
 # The published rows
-
-
-def test_the_seven_architectures():
-    models = ["mlp", "mlp", "mlp", "simple_cnn", "dropout_cnn", "deep_cnn", "vgg16"]
-    assert [recipe.model for recipe in ARCHITECTURES.values()] == models
-    assert [recipe.name for recipe in ARCHITECTURES.values()] == list(ARCHITECTURES)
-    first, *tuned = ARCHITECTURES.values()
-    assert (first.optimizer, first.learning_rate) == ("sgd", 0.01)
-    assert {(recipe.optimizer, recipe.learning_rate) for recipe in tuned} == {("adam", 0.001)}
-    assert len({recipe.key for recipe in ARCHITECTURES.values()}) == 7

@@ -6,7 +6,6 @@ from fmnist_keras import models, registry
 from fmnist_keras.backend import keras
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.recipe import Recipe
-from fmnist_keras.runs import run
 
 WIDTH = 6
 
@@ -24,21 +23,6 @@ def tiny(recipe):
 def small(**changes) -> Recipe:
     sizes = {"train_size": 500, "val_size": 500, "test_size": 500, "batch_size": 100, "epochs": 1}
     return Recipe(**sizes, **changes)
-
-
-def test_an_architecture_trains_under_its_name():
-    registry.architecture(tiny)
-    recipe = small(model="tiny", activation="relu")
-    assert run(recipe, [0]).runs["parameters"].item() == 785 * WIDTH + 10 * (WIDTH + 1)
-
-
-def test_an_initializer_fills_the_kernels():
-    def ones():
-        return keras.initializers.Ones()
-
-    registry.initializer(ones)
-    kernel = models.build(Recipe(initializer="ones")).layers[0].kernel
-    assert (keras.ops.convert_to_numpy(kernel) == 1).all()
 
 
 def test_an_edited_function_makes_other_runs(monkeypatch):

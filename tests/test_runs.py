@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -29,17 +30,19 @@ def trained(monkeypatch):
     calls = []
 
     def train(recipe, seeds, checkpoint):
-        runs = []
-        for seed in seeds:
-            calls.append((recipe.learning_rate, seed))
-            accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
-            curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
-            metrics = {"val_accuracy": accuracy, "seconds": 2.0}
-            runs.append(training.Run(metrics, curves, None))
-        return runs
+        calls.extend((recipe.learning_rate, seed) for seed in seeds)
+        return [formula(recipe, seed) for seed in seeds]
 
     monkeypatch.setattr(training, "train", train)
     return calls
+
+
+def formula(recipe, seed):
+    """What stands for a trained run."""
+    accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
+    curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
+    metrics = {"val_accuracy": accuracy, "seconds": 2.0}
+    return SimpleNamespace(metrics=metrics, curves=curves, model=None)
 
 
 @pytest.fixture
@@ -81,13 +84,6 @@ def test_frames(small):
     assert list(zip(last["learning_rate"], last["seed"], strict=True)) == pairs
     assert list(last["value"]) == list(runs["val_accuracy"])
     assert "tensorflow 2" in runs["versions"][0]
-
-
-def test_recipes_that_differ_in_name_share_their_runs(trained, cnn):
-    results = run([cnn.replace(name="a"), cnn.replace(name="b")], [0, 1])
-    assert len(trained) == 2
-    assert list(results.runs["name"]) == ["a", "a", "b", "b"]
-    assert results.runs["recipe"].nunique() == 1
 
 
 def test_nothing_to_run_is_an_error(results_folder):
@@ -221,6 +217,20 @@ def announced(recipe, seeds, checkpoint, train=training.train):
 training.train = announced
 run(recipes(int(sys.argv[1])), [0, 1])
 """
+FORMULA = """
+import sys, time, types
+stub = sys.modules["fmnist_keras.training"] = types.ModuleType("stub")  # no TensorFlow to load
+from tests.test_runs import PROVENANCE, formula, provenance, recipes, run
+
+def train(recipe, seeds, checkpoint):
+    print("training", flush=True)
+    time.sleep(0.03)
+    return [formula(recipe, seed) for seed in seeds]
+
+stub.train, stub.worth_stacking = train, lambda recipe: True
+provenance.current = lambda: dict.fromkeys(PROVENANCE, "")
+run(recipes(int(sys.argv[1])), list(range(9)))
+"""
 
 
 def recipes(count):
@@ -228,17 +238,17 @@ def recipes(count):
     return base.grid(learning_rate=[0.5 / (n + 1) for n in range(count)])
 
 
-def start(count):
+def start(code, count):
     """A process that trains so many recipes and says when it begins with one."""
     return subprocess.Popen(
-        [sys.executable, "-c", REAL, str(count)], cwd=settings.ROOT,
+        [sys.executable, "-c", code, str(count)], cwd=settings.ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_two_processes_train_each_run_once_and_give_the_same_numbers(results_folder, monkeypatch):
-    both = [start(8) for _ in range(2)]
+    both = [start(REAL, 8) for _ in range(2)]
     rates = []
     for process in both:
         output, errors = process.communicate(timeout=PATIENCE)
@@ -252,17 +262,20 @@ def test_two_processes_train_each_run_once_and_give_the_same_numbers(results_fol
 
 
 @pytest.mark.slow
-def test_twenty_kills_in_the_middle_of_training_change_no_number(results_folder, monkeypatch):
-    chance, kills = random.Random(0), 20
+def test_twenty_kills_while_runs_train_and_are_stored_change_no_number(
+    trained, results_folder, monkeypatch
+):
+    """Of a formula; test_checkpoint and test_search kill what really trains."""
+    chance, kills, seeds = random.Random(0), 20, list(range(9))
     for number in range(kills):
-        process = start(number + 2)  # there is always something to train
-        assert process.stdout.readline().startswith("training"), process.stderr.read()
-        time.sleep(chance.uniform(0, 2))
+        process = start(FORMULA, 2 * (number + 1))  # there is always something to train
+        assert process.stdout.readline() == "training\n", process.stderr.read()
+        time.sleep(chance.uniform(0, 0.06))
         process.kill()
         process.communicate()
-    killed = run(recipes(kills + 1), [0, 1])
+    killed = run(recipes(2 * kills), seeds)
     monkeypatch.setenv("FMNIST_RESULTS", str(results_folder / "elsewhere"))
-    assert_equal(killed, run(recipes(kills + 1), [0, 1]))
+    assert_equal(killed, run(recipes(2 * kills), seeds))
 
 
 # Which runs are the same

@@ -18,8 +18,6 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.mutants import MUTANTS
-
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "REUSE", "SCHEDULER", "JOBS", "PORT",
         "FMNIST_OPTIONS"}  # fmt: skip
@@ -259,16 +257,10 @@ def test_a_wrong_switch_is_refused_in_one_line(project, switch, words):
 
 @pytest.mark.parametrize(
     ("goals", "profile"),
-    [(["readme"], "paper"), (["archive"], "paper"), (["readme", "PROFILE=quick"], "quick"),
-     (["all"], "quick"), (["all", "readme"], "quick")],
-)  # fmt: skip
+    [(["readme"], "paper"), (["archive"], "paper"), (["all", "readme"], "quick")],
+)
 def test_what_readme_shows_is_the_paper_profile_and_all_executes_quick(project, goals, profile):
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "-n", *goals)
     programs = r"(?:scripts/readme\.py|scripts/report\.py|fmnist_keras\.store) (\w+)"
     assert set(re.findall(programs, "\n".join(lines))) == {profile}
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_every_mutant_still_finds_its_line(mutant):
-    assert (ROOT / "fmnist_keras" / mutant.file).read_text().count(mutant.line) == 1

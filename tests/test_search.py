@@ -9,7 +9,6 @@ import sys
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
 from pandas.testing import assert_frame_equal
 
 from fmnist_keras import training
@@ -50,12 +49,6 @@ def stored(results_folder):
 
 
 # What a search may be
-
-
-def test_ranges():
-    assert log_uniform(1e-3, 100.0) == FloatDistribution(1e-3, 100.0, log=True)
-    assert uniform(0.0, 0.9) == FloatDistribution(0.0, 0.9)
-    assert uniform(5, 9) == IntDistribution(5, 9)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +210,6 @@ def test_a_best_value_at_the_edge_is_pointed_out(trained, small, low, high, edge
 @pytest.mark.parametrize(
     ("pruner", "rungs"),
     [(optuna.pruners.MedianPruner(n_startup_trials=2), [1, 2]),
-     (optuna.pruners.SuccessiveHalvingPruner(), [1, 3]),
      (optuna.pruners.HyperbandPruner(), [1, 3])],
 )  # fmt: skip
 def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, rungs):

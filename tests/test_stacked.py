@@ -55,9 +55,9 @@ def assert_same(together: training.Run, alone: training.Run) -> None:
 
 def assert_equal(left: training.Run, right: training.Run) -> None:
     for mine, other in ((left.curves, right.curves), (left.metrics, right.metrics)):
-        assert {**mine, "seconds": None} == {**other, "seconds": None}
+        assert repr({**mine, "seconds": None}) == repr({**other, "seconds": None})  # nan, too
     for mine, other in zip(left.model.weights, right.model.weights, strict=True):
-        assert np.array_equal(mine, other)
+        assert np.array_equal(np.array(mine), np.array(other), equal_nan=True)
 
 
 def compared(recipe: Recipe, some=(0, 2)) -> list[training.Run]:
@@ -70,7 +70,7 @@ def compared(recipe: Recipe, some=(0, 2)) -> list[training.Run]:
 
 @pytest.mark.parametrize("changes", FEATURES.values(), ids=FEATURES)
 def test_stacked_seeds_follow_runs_one_at_a_time(changes):
-    compared(Recipe(**SMALL | changes))
+    compared(Recipe(**SMALL | changes), some=(2,))
 
 
 @pytest.mark.parametrize("stacks", [1, 2])  # one of two ends before the other
@@ -107,17 +107,7 @@ def test_a_seed_has_the_same_numbers_to_the_bit_in_any_company(monkeypatch, reci
     assert_equal(together[2], split[2])
 
 
-@pytest.mark.parametrize(
-    ("threads", "cores", "stacks"), [("", "2", 1), ("1", "2", 2), ("2", "8", 4), ("8", "2", 1)]
-)
-def test_stacks_fill_the_cores_that_operations_leave_free(monkeypatch, threads, cores, stacks):
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
-    monkeypatch.setenv("OMP_NUM_THREADS", cores)
-    assert stacked.parallel_stacks() == stacks
-
-
 KINDS = {
-    "plain": KERAS_STUDY,
     "L1 and L2 on all": ASSIGNMENT.replace(penalty="all", l1=1e-3, l2=1e-3),
     "decay, norm": ASSIGNMENT.replace(batch_norm="after", weight_decay=1e-3),
 }
@@ -127,7 +117,7 @@ KINDS = {
 @pytest.mark.parametrize("recipe", KINDS.values(), ids=KINDS)
 def test_stacks_of_equal_size_do_not_collide(monkeypatch, recipe, stacks):
     """Many short epochs keep the stacks in step: TensorFlow's arithmetic optimization, which
-    backend.py turns off, crashed in every try of the penalized ones."""
+    backend.py turns off, crashed in every try."""
     monkeypatch.setattr(stacked, "parallel_stacks", lambda: stacks)
     recipe = recipe.replace(
         validation="test", batch_size=32, train_size=64, test_size=100, epochs=480 // stacks
@@ -219,9 +209,3 @@ def test_a_new_kind_of_schedule_gets_a_graph_of_its_own(traced, monkeypatch):
         for _ in range(2):
             assert_same(stacked.train_stacked(recipe, SEEDS)[0], alone)
     assert len(traced) == 3
-
-
-def test_what_is_stacked():
-    assert stacked.worth_stacking(Recipe(units=(256,)))
-    for changes in ({"units": (257,)}, {"model": "simple_cnn"}, {"precision": "bfloat16"}):
-        assert not stacked.worth_stacking(Recipe(**changes))

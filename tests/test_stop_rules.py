@@ -1,12 +1,10 @@
 """Stop rules end a run where the epochs say, and as the rule that stops runs while they train."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from fmnist_keras.evidence.stop_rules import stopped_by, where_it_stops
+from fmnist_keras.evidence.stop_rules import where_it_stops
 from fmnist_keras.training.history import EarlyStopping
 
 LOSSES = [1.0, 0.8, 0.795, 0.79, 0.6, 0.595, 0.596, 0.58]
@@ -43,26 +41,3 @@ def test_the_loss_rule_is_that_of_training():
         curve = pd.DataFrame({"val_loss": losses}, index=range(1, 31))
         stop, best = where_it_stops(curve, ("val_loss", "best"), patience=3, min_delta=0.01)
         assert (stop, best) == (training.epoch, training.best_epoch)
-
-
-def test_runs_are_as_they_stood_when_they_stopped():
-    settings = {"recipe": "aaa", "name": "wide", "seed": 0, "units": (50, 50)}
-    metrics = {**CURVE, "running_accuracy": np.linspace(0.5, 0.9, 8), "seconds": range(8)}
-    curves = pd.DataFrame(
-        {**settings, "units": "50", "metric": metric, "epoch": epoch, "value": value}
-        for metric, values in metrics.items()
-        for epoch, value in enumerate(values, start=1)
-    )
-    runs = pd.DataFrame([settings | {"test_accuracy": 0.80, "train_images": 60_000}])
-    results = SimpleNamespace(runs=runs, curves=curves)
-    rules = {"loss": ("val_loss", "best"), "three epochs": 3}
-    rows, cut = stopped_by(results, rules, patience=2, min_delta=0.01)
-    assert list(rows["name"]) == ["wide, loss", "wide, three epochs"]
-    assert list(rows["stop_epoch"]) == [7, 3]
-    assert list(rows["test_accuracy"]) == [0.72, 0.705]
-    assert list(rows["test_loss"]) == [0.596, 0.795]
-    assert list(rows["train_images"]) == [60_000] * 2
-    assert cut.groupby("name")["epoch"].max().to_dict() == {
-        "wide, loss": 7,
-        "wide, three epochs": 3,
-    }
