@@ -67,8 +67,9 @@ def end(
         findings = evidence.decide(results, _chapter, "ours")
         text = "\n".join(f"- {evidence.sentence(row)}" for row in findings.to_dict("records"))
         _display({"text/markdown": text, "text/plain": text}, findings)
-        display(effects := figures.effects(decided))
-        plt.close(effects)  # or the notebook shows it again at the end of the cell
+        if effects := figures.effects(decided):
+            display(effects)
+            plt.close(effects)  # or the notebook shows it again at the end of the cell
         _show_answer(_answer(decided), update=True)
     runs = runs or (results.runs,)
     if trained := [frame for frame in provenance or runs if "fingerprint" in frame]:

@@ -140,14 +140,16 @@ def images(
     return figure
 
 
-def effects(decided: pd.DataFrame) -> Figure:
+def effects(decided: pd.DataFrame) -> Figure | None:
     """The differences that decide claims about accuracy, in percentage points, with 95 % intervals
-    over seeds: filled for what a source claims, hollow for what is ours. ``decided``: rows of
-    :func:`evidence.decide`."""
+    over seeds: filled for what a source claims, hollow for what is ours; None if no claim is about
+    accuracy. ``decided``: rows of :func:`evidence.decide`."""
     in_points = decided["measure"].map(lambda measure: unit_of(measure).name == " points")
     several = decided["differences"].map(lambda each: np.isfinite(each).sum() > 1)
     rows = decided[in_points & several].to_dict("records")
-    figure, axis = plt.subplots(figsize=(2 * PANEL[0], 0.9 + 0.34 * max(len(rows), 1)))
+    if not rows:
+        return None
+    figure, axis = plt.subplots(figsize=(2 * PANEL[0], 0.9 + 0.34 * len(rows)))
     marks = dict.fromkeys(OUTCOMES)
     for place, row in enumerate(rows):
         color, marker = OUTCOMES[row["outcome"]]
