@@ -1,6 +1,7 @@
 """What is measured of a network beside its scores."""
 
 import numpy as np
+from scipy.special import expit, logsumexp
 
 from . import models, training
 from .backend import keras
@@ -8,6 +9,8 @@ from .recipe import Recipe
 
 STEP = 1_000.0
 """Learning rate of the one step that reveals a gradient: large, so that rounding does not show."""
+
+DIRECTIONS, DISTANCE = 10, 0.1
 
 
 def initial_gradients(recipe: Recipe, seed: int) -> dict[str, float]:
@@ -28,3 +31,22 @@ def initial_gradients(recipe: Recipe, seed: int) -> dict[str, float]:
         for kernel, start in zip(ends, before, strict=True)
     )
     return {"first_gradient": first, "last_gradient": last}
+
+
+def sharpness(model, arrays):
+    """How much the training loss of a sigmoid network with one hidden layer rises, on average over
+    random directions, when every array of weights moves by a tenth of its own length."""
+    x, y = map(np.asarray, arrays.parts["train"])
+
+    def loss(w1, b1, w2, b2):
+        logits = expit(x @ w1 + b1) @ w2 + b2
+        return np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(y)), y])
+
+    def moved(weights):
+        step = rng.normal(size=weights.shape)
+        return weights + DISTANCE * np.linalg.norm(weights) / np.linalg.norm(step) * step
+
+    rng = np.random.default_rng(0)
+    weights = [weight.astype(float) for weight in model.get_weights()]  # so threads do not show
+    losses = [loss(*map(moved, weights)) for _ in range(DIRECTIONS)]
+    return {"sharpness": float(np.mean(losses) - loss(*weights))}
