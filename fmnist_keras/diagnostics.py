@@ -2,6 +2,7 @@
 it: an edited one makes new runs."""
 
 import numpy as np
+from scipy.special import expit, logsumexp
 
 from . import models, training
 from .backend import keras
@@ -15,6 +16,8 @@ NEAR_ZERO = 1e-3
 PRUNED = (50, 75, 90, 95)  # percent of the weights
 TENTH = 78  # of the 784 pixels
 EDGES = tuple(np.linspace(-0.5, 0.5, 101).round(2).tolist())
+
+DIRECTIONS, DISTANCE = 10, 0.1
 
 
 def initial_gradients(recipe: Recipe, seed: int) -> dict[str, float]:
@@ -112,3 +115,22 @@ def inside(model, arrays):
         **rise_without(model.layers[second:], given[second - 1], truth),
         "zero_share": float(np.mean(hidden == 0)),
     }
+
+
+def sharpness(model, arrays):
+    """How much the training loss of a sigmoid network with one hidden layer rises, on average over
+    random directions, when every array of weights moves by a tenth of its own length."""
+    x, y = map(np.asarray, arrays.parts["train"])
+
+    def loss(w1, b1, w2, b2):
+        logits = expit(x @ w1 + b1) @ w2 + b2
+        return np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(y)), y])
+
+    def moved(weights):
+        step = rng.normal(size=weights.shape)
+        return weights + DISTANCE * np.linalg.norm(weights) / np.linalg.norm(step) * step
+
+    rng = np.random.default_rng(0)
+    weights = [weight.astype(float) for weight in model.get_weights()]  # so threads do not show
+    losses = [loss(*map(moved, weights)) for _ in range(DIRECTIONS)]
+    return {"sharpness": float(np.mean(losses) - loss(*weights))}

@@ -1,5 +1,7 @@
 """Diagnostics of a network against what the definition says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,14 @@ def test_initial_gradients_are_those_of_the_loss(task):
     slopes = [(shifted(last, place, 0.01) - shifted(last, place, -0.01)) / 0.02 for place in places]
     assert found["last_gradient"] == pytest.approx(np.linalg.norm(slopes), rel=0.01)
     assert 0 < found["first_gradient"] < 10
+
+
+def test_sharpness_is_zero_where_weights_have_no_length_and_positive_at_a_minimum():
+    def of(bias):
+        weights = [np.zeros((3, 2)), np.zeros(2), np.zeros((2, 10)), np.asarray(bias)]
+        arrays = SimpleNamespace(parts={"train": (np.ones((10, 3)), np.arange(10) // 5)})
+        model = SimpleNamespace(get_weights=lambda: weights)
+        return diagnostics.sharpness(model, arrays)["sharpness"]
+
+    assert of(np.zeros(10)) == 0
+    assert of([5.0, 5.0] + 8 * [-50.0]) > 0  # the best bias for two classes of equal size
