@@ -112,6 +112,14 @@ def test_outcomes(values, outcome, reason):
     assert bool(row["reason"]) == (outcome == "open")
 
 
+def test_what_few_seeds_let_pass_is_open_if_it_is_farther_off_than_the_tolerance():
+    """Three seeds, two numbers of a run: at the level that both share, 2.4 points pass."""
+    runs = baseline(values=(0.8412, 0.845, 0.8488)).assign(test_loss=(0.509, 0.510, 0.511))
+    loss, accuracy = evidence.table(runs, "K-F2.2").to_dict("records")
+    assert (accuracy["fits"], accuracy["outcome"]) == ("yes", "open")
+    assert loss["outcome"] == "reproduced"
+
+
 def test_a_reading_must_give_all_numbers_of_its_run():
     """Loss under one reading and accuracy under another are no reproduction."""
 
@@ -142,6 +150,14 @@ def test_a_reading_that_was_stated_goes_before_a_nearer_one_that_was_found_by_lo
         for m, v in values.items()
     )
     assert answer(runs)["assumed"].startswith("momentum 0.5")
+    far = runs.assign(test_accuracy=runs["test_accuracy"] - 0.1)  # none fits; 0.9 is the nearest
+    assert answer(far)["assumed"].startswith("momentum 0.5")
+
+
+def test_a_metric_that_was_found_by_looking_says_so():
+    runs = baseline(learning_rate=0.0219, epochs=50).assign(train_accuracy=0.85)
+    assumed = readings(runs, "K-F3.2-acc")["assumed"]
+    assert ["training (chosen because it fits)" in text for text in assumed] == [False, True]
 
 
 def test_one_seed_neither_fits_nor_misses():

@@ -55,11 +55,12 @@ def _answers(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
     fits = joint[joint >= 0.05]
     chosen = joint.index[0]
     if chosen not in fits.index and joint.notna().any():
-        stated = fits[~lines.groupby("reading")["added"].first()[fits.index]]
-        chosen = next(some for some in (stated, fits, joint) if len(some)).idxmax()
+        added = lines.groupby("reading")["added"].first()
+        tried = [some[~added[some.index]] for some in (fits, joint)]
+        chosen = next(some for some in (tried[0], fits, tried[1], joint) if len(some)).idxmax()
     for _, of_number in lines.groupby("id", sort=False):
-        tried = of_number[of_number["deviation"] == ""]
-        alone = tried.groupby("reading")["shared p"].min().max()
+        as_published = of_number[of_number["deviation"] == ""]
+        alone = as_published.groupby("reading")["shared p"].min().max()
         of_members = of_number[of_number["reading"] == chosen]
         row = of_members.loc[of_members["shared p"].fillna(1).idxmin()]
         outcome, reason = _outcome(row, alone, fits=chosen in fits.index)
@@ -139,16 +140,17 @@ def _line(row: Published, metric: str, part: pd.DataFrame) -> dict[str, Any]:
     """What the runs of one reading say of one number."""
     if part["seed"].duplicated().any():
         raise ValueError(f"{row.id}: ambiguous, several runs of one seed")
-    texts = [READ_AS.get(metric, metric.replace("_", " "))] if len(row.metric) > 1 else []
-    added = [metric in row.added.get("metric", ())]
-    for field in row.open:
-        value = hashable(part[field].iloc[0])
-        added.append(value in map(hashable, row.added.get(field, ())))
-        because = " (chosen because it fits)" if added[-1] else ""
-        texts.append(f"{field.replace('_', ' ')} {shown(value)}{because}")
+    values = {field: hashable(part[field].iloc[0]) for field in row.open}
+    said = {name: f"{name.replace('_', ' ')} {shown(value)}" for name, value in values.items()}
+    if len(row.metric) > 1:
+        values = {"metric": metric} | values
+        said = {"metric": READ_AS.get(metric, metric.replace("_", " "))} | said
+    found = {field: list(map(hashable, by_looking)) for field, by_looking in row.added.items()}
+    added = {field: value in found.get(field, ()) for field, value in values.items()}
+    texts = [f"{said[field]}{' (chosen because it fits)' * added[field]}" for field in values]
     return {
         "id": row.id, "report": row.report, "condition": row.condition, "quantity": row.quantity,
-        "published": row.printed, **_judged(row, part, metric), "added": any(added),
+        "published": row.printed, **_judged(row, part, metric), "added": any(added.values()),
         "deviation": deviations(row.protocol, part), "assumed": ", ".join(texts) or NOTHING,
     }  # fmt: skip
 
@@ -173,12 +175,14 @@ def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
     away, p = statistics.distance_of_new_run(published, mean, sd, n)
     half, needed = statistics.half_width(sd, n), statistics.seeds_needed(sd, tolerance)
     surely = published[0] <= mean - half and mean + half <= published[1]
+    off = max(published[0] - mean, mean - published[1])  # few seeds let much pass
     because = f"about {needed} seeds would tell" if needed else "seeds differ too much"
+    because = because if n > 1 else "one seed"
     return {
         "measured": measured, "n": n, "SD": f"{sd:.{digits}f}" if n > 1 else "–",
         "distance": f"{round(away, 1) + 0:+.1f}" if n > 1 else "–", "p": p, "away": away,
         "limit": statistics.limit(n), "new_run": (mean - half, mean + half), "mean": mean,
-        "open because": "" if surely or half <= tolerance else because if n > 1 else "one seed",
+        "open because": "" if surely or max(half, off) <= tolerance else because,
     }  # fmt: skip
 
 
