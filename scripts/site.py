@@ -47,7 +47,8 @@ def main(profile: str) -> int:
         if path.stem.endswith("_summary"):
             ledger = [cell for cell in page.cells if "ledger" in cell.metadata["tags"]]
             ledger[0].source = ledger[0].source.removeprefix("#")  # a page's title
-            nbformat.write(page | {"cells": ledger}, sources / "ledger.ipynb")
+            own = nbformat.v4.new_notebook(cells=ledger, metadata=page.metadata)
+            nbformat.write(own, sources / "ledger.ipynb")
             page.cells = [cell for cell in page.cells if cell not in ledger]
             page.cells.append(nbformat.v4.new_markdown_cell(CONTENTS))
             path = path.with_stem("index")
