@@ -177,7 +177,10 @@ def _judged(row: Published, part: pd.DataFrame, metric: str) -> dict[str, Any]:
     surely = published[0] <= mean - half and mean + half <= published[1]
     off = max(published[0] - mean, mean - published[1])  # few seeds let much pass
     because = f"about {needed} seeds would tell" if needed else "seeds differ too much"
-    because = because if n > 1 else "one seed"
+    if n == 1:
+        because = "one seed"
+    elif half <= tolerance:
+        because = f"so few seeds, {n}, let a number pass that lies this far off"
     return {
         "measured": measured, "n": n, "SD": f"{sd:.{digits}f}" if n > 1 else "–",
         "distance": f"{round(away, 1) + 0:+.1f}" if n > 1 else "–", "p": p, "away": away,
