@@ -10,9 +10,9 @@ column of lists.
 import contextlib
 import functools
 import json
-import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def keep(jobs: list[Job], records: list[dict]) -> None:
         stored |= json.loads(json.dumps(record), parse_float=_rounded)
         stored.setdefault("provenance", provenance.current())
         path = _file(job)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{threading.get_native_id()}.part")
         with explained(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
