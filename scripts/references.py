@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from nbclient import NotebookClient
 from nbformat.v4 import new_output
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -51,7 +52,7 @@ def executed(path: Path, profile: str, **environment: str):
     """The executed notebook and the numbers that it compares, if any; smoke finds no stored run."""
     notebook, environment = nbformat.read(path, as_version=4), os.environ | environment
     if given := read(ROOT / "params" / profile / f"{path.stem}.yaml"):
-        notebook = parameterize_notebook(notebook, given)
+        notebook = parameterize_notebook(load_notebook_node(str(path)), given)
     with tempfile.TemporaryDirectory() as folder:
         numbers = Path(folder, "numbers.csv")
         options = json.loads(environment.get("FMNIST_OPTIONS") or "{}") | {"numbers": str(numbers)}
