@@ -3,9 +3,8 @@
 Tables stand in an executed notebook as data too; ``collect`` reads them for the summary.
 """
 
-import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from . import evidence, expected, figures
 from .evidence.claims import claims as all_claims
 from .evidence.outcomes import OUTCOMES, SQUARES
 from .parameters import check_namespace
-from .progress import is_interactive
 from .provenance import table as provenance_table
 from .runs import Results
 from .settings import ROOT, option
@@ -93,22 +91,6 @@ def folded(title: str, table: pd.DataFrame) -> None:
     """Display a long table that opens once its title is clicked."""
     text = f"{title}\n{table.to_string(index=False)}"
     display({"text/html": _folded(title, table), "text/plain": text}, raw=True)
-
-
-def explore(draw: Callable, **choices: list) -> None:
-    """Draw a figure by ``draw()``. In a live notebook each argument in ``choices`` has a slider
-    over its values, which begins at the argument's default."""
-    if not is_interactive():
-        draw()
-        return
-    from ipywidgets import SelectionSlider, interact
-
-    defaults = inspect.signature(draw).parameters
-    sliders = {
-        name: SelectionSlider(options=values, value=defaults[name].default, continuous_update=False)
-        for name, values in choices.items()
-    }
-    interact(draw, **sliders)
 
 
 def tables(notebook: Path) -> list[dict]:

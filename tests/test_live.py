@@ -1,11 +1,10 @@
-"""What a live notebook shows beside its outputs: a bar while runs train, sliders over figures."""
+"""What a live notebook shows beside its outputs: a bar while runs train."""
 
 from types import SimpleNamespace
 
-import ipywidgets
 import pytest
 
-from fmnist_keras import chapter, progress
+from fmnist_keras import progress
 from fmnist_keras.runs import run
 
 
@@ -47,19 +46,3 @@ def test_a_notebook_is_interactive_where_a_front_end_names_the_cell(monkeypatch)
         shell = SimpleNamespace(kernel=kernel)
         monkeypatch.setattr(progress, "get_ipython", lambda shell=shell: shell)
         assert progress.is_interactive() == bool(metadata)
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_sliders_stand_over_a_figure_in_a_live_notebook_alone(monkeypatch, live):
-    drawn, sliders = [], {}
-    monkeypatch.setattr(chapter, "is_interactive", lambda: live)
-    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **given: sliders.update(given))
-
-    def draw(rate=0.1):
-        drawn.append(rate)
-
-    chapter.explore(draw, rate=[0.01, 0.1])
-    if live:
-        assert (sliders["rate"].options, sliders["rate"].value) == ((0.01, 0.1), 0.1)
-    else:
-        assert drawn == [0.1]
