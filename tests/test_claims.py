@@ -248,6 +248,11 @@ def test_readings_and_twins(monkeypatch):
     comparison = yaml.safe_load("{measure: test_accuracy, of: like, above: low}")
     twin = {"says": "Of equal size, A is better.", "compare": comparison}
     assert outcomes("high", "high", twin=twin) == ["reproduced", "not reproduced"]
+    found = "seen (chosen because it fits): {measure: test_accuracy, of: high, above: low}"
+    claim, fair = decide(monkeypatch, frames, found, twin=twin, note="only the claim's")
+    assert claim["outcome"] == "reproduced under another reading"
+    assert "only the claim's" in claim["rests on"]
+    assert "only the claim's" not in fair["rests on"]
 
 
 def test_runs_off_the_protocol_decide_nothing(monkeypatch):

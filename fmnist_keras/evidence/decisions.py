@@ -10,7 +10,7 @@ import pandas as pd
 
 from .claims import SOURCES, Claim, Comparison, Comparisons, claims, described
 from .measures import measured, select, unit_of
-from .outcomes import NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, OTHER_READING, REPRODUCED
+from .outcomes import CHOSEN, NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, OTHER_READING, REPRODUCED
 from .readings import deviations
 from .statistics import holm, interval, p_value, seeds_needed
 
@@ -31,7 +31,7 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
     rows = []
     for claim in claims()[notebook].values():
         if not sources or claim.source in sources:
-            rows.append(_decided(claim, claim.compare, results))
+            rows.append(_decided(claim, claim.compare, results, claim.note))
         if claim.twin and (not sources or "ours" in sources):
             about = {"id": f"{claim.id} fair", "kind": "twin", "source": "ours", "answer": False}
             about["claim"] = claim.twin.says
@@ -51,12 +51,12 @@ def sentence(row: Mapping[str, Any]) -> str:
     return f"{said} *{difference}: {row['effect']}, n = {row['n']}{share}.*"
 
 
-def _decided(claim: Claim, compare: Comparisons, results: Any) -> dict[str, Any]:
+def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -> dict[str, Any]:
     found = {reading: _compare(some, results) for reading, some in compare.items()}
     # The first reading that holds answers, or else the first that is open.
     reading = min(found, key=lambda name: BEST_FIRST.index(found[name]["outcome"]))
     row, outcome = found[reading], found[reading]["outcome"]
-    if outcome == REPRODUCED and reading != next(iter(found)):
+    if outcome == REPRODUCED and (reading != next(iter(found)) or CHOSEN in reading):
         outcome = OTHER_READING
     arms = [arm for some in compare.values() for comparison in some for arm in comparison.arms]
     runs = [select(results.runs, arm) for arm in arms if isinstance(arm, dict)]
@@ -64,7 +64,7 @@ def _decided(claim: Claim, compare: Comparisons, results: Any) -> dict[str, Any]
     if off:
         outcome, row["reason"] = OPEN, f"{NOT_AS_PUBLISHED}: {next(iter(off))}"
     share = f"{row['held']} of {row['comparisons']} hold" if row["comparisons"] > 1 else ""
-    rests_on = filter(None, [reading, share, row["decisive"], claim.note])
+    rests_on = filter(None, [reading, share, row["decisive"], note])
     return {
         "id": claim.id, "source": claim.source, "kind": claim.kind, "where": claim.where,
         "claim": claim.says, **row, "outcome": outcome, "rests on": "; ".join(rests_on),

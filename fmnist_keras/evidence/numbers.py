@@ -44,7 +44,6 @@ class Published(Row):
     added: dict[str, list[Any]] = {}
     ends: str | None = None
     least_sd: str | None = None
-    than: str | None = None
     same_as: str | None = None
     run: str = ""
     notebook: str

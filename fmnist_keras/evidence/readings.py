@@ -14,7 +14,7 @@ from .claims import shown
 from .measures import hashable, select
 from .numbers import Published, distinct
 from .numbers import select as numbers_of
-from .outcomes import NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, OTHER_READING, REPRODUCED
+from .outcomes import CHOSEN, NOT_AS_PUBLISHED, NOT_REPRODUCED, OPEN, OTHER_READING, REPRODUCED
 
 NOTHING = "nothing"  # is assumed
 UNITS = {
@@ -147,7 +147,7 @@ def _line(row: Published, metric: str, part: pd.DataFrame) -> dict[str, Any]:
         said = {"metric": READ_AS.get(metric, metric.replace("_", " "))} | said
     found = {field: list(map(hashable, by_looking)) for field, by_looking in row.added.items()}
     added = {field: value in found.get(field, ()) for field, value in values.items()}
-    texts = [f"{said[field]}{' (chosen because it fits)' * added[field]}" for field in values]
+    texts = [f"{said[field]}{f' {CHOSEN}' * added[field]}" for field in values]
     return {
         "id": row.id, "report": row.report, "condition": row.condition, "quantity": row.quantity,
         "published": row.printed, **_judged(row, part, metric), "added": any(added.values()),
