@@ -131,5 +131,6 @@ def _answer(decided: pd.DataFrame) -> str:
     lines = [evidence.sentence(row) for row in decided[decided["answer"]].to_dict("records")]
     counts = decided.loc[decided["kind"] == "R", "outcome"].value_counts()
     bar = [f"{SQUARES[word] * n} {n} {word}" for word in OUTCOMES if (n := counts.get(word, 0))]
-    lines += [f"What the reports claim of their own results: {' · '.join(bar)}"] if bar else []
+    counted = "What the reports claim of their own results (not of causes, nor from textbooks)"
+    lines += [f"{counted}: {' · '.join(bar)}"] if bar else []
     return "\n>\n".join(f"> {line}" for line in lines)

@@ -191,8 +191,8 @@ def test_effects_are_paired_and_in_points(monkeypatch):
     half = 2.776445 * differences.std(ddof=1) / np.sqrt(5)
     low, high = 100 * (differences.mean() - half), 100 * (differences.mean() + half)
     assert row["effect"] == f"{100 * differences.mean():+.2f} points ({low:+.2f} to {high:+.2f})"
-    assert (row["n"], row["rests on"]) == (5, "test accuracy: high − low")
-    measured = f"*test accuracy, high − low: {row['effect']}, n = 5.*"
+    assert (row["n"], row["rests on"]) == (5, "test accuracy: high against low")
+    measured = f"*test accuracy, high against low: {row['effect']}, n = 5.*"
     assert sentence(row) == f"**Reproduced** (Keras study): A is better. {measured}"
     assert sentence(row | {"source": "ours"}).startswith("**Holds** (our finding): A is better. ")
 
@@ -201,8 +201,8 @@ def test_of_several_comparisons_a_sentence_says_how_many_hold(monkeypatch):
     text = "{measure: val_accuracy, of: high, above: [low, 0.99]}"
     (row,) = decide(monkeypatch, results(metric="val_accuracy", low=LOW, high=HIGH), text)
     assert sentence(row).endswith("n = 5; 1 of 2 comparisons hold.*")
-    assert row["rests on"].startswith("1 of 2 hold; val accuracy: high − ")
-    assert "*validation accuracy, high − " in sentence(row)
+    assert row["rests on"].startswith("1 of 2 hold; val accuracy: high against ")
+    assert "*validation accuracy, high against " in sentence(row)
 
 
 def test_all_must_hold_each_at_the_level_and_one_fails_only_after_holm(monkeypatch):
@@ -218,7 +218,9 @@ def test_all_must_hold_each_at_the_level_and_one_fails_only_after_holm(monkeypat
     assert row["reason"] == "borderline: one of so many comparisons may fail by chance"
     both = f"[{ABOVE.replace('high', 'like')}, {{measure: test_accuracy, of: low, above: high}}]"
     (row,) = decide(monkeypatch, frames, both)
-    assert row["decisive"] == "test accuracy: like − low"  # the clearer one of those that fail
+    assert (
+        row["decisive"] == "test accuracy: like against low"
+    )  # the clearer one of those that fail
 
 
 def test_a_difference_within_the_margin_does_not_hold_where_holm_keeps_it_from_failing(monkeypatch):

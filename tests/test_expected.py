@@ -58,9 +58,14 @@ def test_a_long_run_may_drift_as_far_as_seeds_do_and_a_short_one_may_not(runs, c
 
 @pytest.mark.parametrize("change", [{"recipe": "bbb"}, {"seed": [3, 4, 5] * 2}])
 def test_other_parameters_have_nothing_to_be_compared_with(runs, change):
-    first, second = lines(runs.assign(**change))
-    assert first.startswith("0 of ")
-    assert "not stored" in second
+    (said,) = lines(runs.assign(**change))
+    assert said == "numbers as expected: none are stored for these parameters"
+
+
+def test_of_some_other_parameters_it_says_how_many_numbers_are_not_stored(runs):
+    first, second = lines(runs[:3], runs[:3].assign(recipe="bbb"))
+    assert first.startswith("2 of 4 ")
+    assert second.startswith("2 are not stored")
 
 
 def test_where_rounding_grows_at_once_only_what_is_averaged_counts(runs):

@@ -100,7 +100,7 @@ def _contrasts(comparison: Comparison, results: Any) -> Iterator["Contrast"]:
             one = measured(results, arm, measure)
             two = measured(results, other, measure) if isinstance(other, dict) else one * 0 + other
             one, two = one.align(two, join="inner")  # pairs: the seeds that both arms have
-            arms = described(arm) + ("" if other == 0 else f" − {described(other)}")
+            arms = described(arm) + ("" if other == 0 else f" against {described(other)}")
             if one.empty:
                 raise ValueError(f"{measure}, {arms}: no seed has both")
             usual = unit.share * float(np.mean(np.abs(two))) if unit.share else unit.margin
