@@ -48,13 +48,12 @@ def test_curves_draw_a_line_and_a_seed_band_per_condition(frame):
 
 def test_nothing_of_a_figure_lies_under_its_legend(frame):
     many = pd.concat(frame.assign(name=f"condition {number}") for number in range(9))
-    for draw in (figures.curves, figures.each_seed):
-        figure = draw(many, "val_accuracy", "val_loss", color="name")
-        figure.canvas.draw()
-        (legend,) = figure.legends
-        others = [figure._suptitle, *figure.axes]
-        boxes = [other.get_tightbbox(figure.canvas.get_renderer()) for other in others]
-        assert not any(legend.get_window_extent().overlaps(box) for box in boxes)
+    figure = figures.curves(many, "val_accuracy", "val_loss", color="name")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    others = [figure._suptitle, *figure.axes]
+    boxes = [other.get_tightbbox(figure.canvas.get_renderer()) for other in others]
+    assert not any(legend.get_window_extent().overlaps(box) for box in boxes)
 
 
 @pytest.mark.parametrize(("sizes", "labels"), [(5, ["32", "64", "128", "256", "512"]), (7, None)])
@@ -77,18 +76,6 @@ def test_images_have_titles_empty_places_stay_blank_and_signed_ones_are_white_at
     figure = figures.images(pictures, list("abcde"), columns=4, signed=True)
     assert [axis.get_title() for axis in figure.axes] == [*"abcde", "", "", ""]
     assert [axis.images[0].get_clim() for axis in figure.axes if axis.images] == [(-3, 3)] * 5
-
-
-def test_each_seed_has_a_line_that_ends_where_it_stopped(frame):
-    stopped = frame[(frame["seed"] != 1) | (frame["epoch"] <= 3)]
-    (axis,) = figures.each_seed(stopped, "val_loss").axes
-    *lines, rings = [line for line in axis.lines if len(line.get_xdata())]
-    ends = sorted(line.get_xdata()[-1] for line in lines)
-    assert ends == [3, 3, 5, 5, 5, 5]  # two conditions, three seeds
-    dots = np.concatenate([dots.get_offsets() for dots in axis.collections])
-    assert sorted(dots[:, 0]) == ends
-    assert sorted(rings.get_xdata()) == ends, "the loss falls to the end"
-    assert dots[:, 1].max() == pytest.approx(1 / 3 + 0.1)
 
 
 def test_effects_are_of_accuracies_and_show_the_outcome():

@@ -3,10 +3,7 @@
 A line or a dot is the mean over seeds; a band or a bar spans all seeds, lowest to highest.
 """
 
-from .runs import against, compare, curves, each_seed, effects, images, train_and_val
+from .runs import against, compare, curves, effects, images
 from .style import OUTCOMES, SPREAD
 
-__all__ = [
-    "OUTCOMES", "SPREAD", "against", "compare", "curves", "each_seed", "effects", "images",
-    "train_and_val",
-]  # fmt: skip
+__all__ = ["OUTCOMES", "SPREAD", "against", "compare", "curves", "effects", "images"]

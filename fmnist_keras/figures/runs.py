@@ -34,46 +34,6 @@ def curves(frame: pd.DataFrame, *metrics: str, color: str | None = None) -> Figu
     return figure
 
 
-def train_and_val(frame: pd.DataFrame, by: str = "name") -> Figure:
-    """Loss and accuracy, training (evaluated) and validation, against the epoch: two panels for
-    each value of the column ``by``."""
-    groups = list(frame.groupby(by, sort=False))
-    figure, pairs = panels(2 * len(groups), sharey="col")
-    for number, (name, part) in enumerate(groups):
-        for quantity, axis in zip(("loss", "accuracy"), pairs[2 * number :], strict=False):
-            names = {f"train_{quantity}": "training", f"val_{quantity}": "validation"}
-            lines = part[part["metric"].isin(names)].replace({"metric": names})
-            lines = lines.sort_values("metric", kind="stable")  # training first
-            style = line_style(lines, "metric")
-            sns.lineplot(lines, x="epoch", y="value", **style, errorbar=SPREAD, ax=axis)
-            axis.set(title=str(name) if by == "name" else f"{label(by)} {name}")
-            axis.get_legend().set(title=None, visible=quantity == "loss")
-            _label(axis, quantity, lines)
-    explain(figure, frame, MARKS)
-    return figure
-
-
-def each_seed(frame: pd.DataFrame, *metrics: str, color: str = "name") -> Figure:
-    """One panel per metric against the epoch: a thin line for each seed, a dot where it stopped, a
-    ring at its lowest validation loss. No mean is over only those seeds that still train."""
-    figure, axes = panels(len(metrics))
-    val_loss = frame[frame["metric"] == "val_loss"]
-    lowest = val_loss.groupby([color, "seed"])["value"].idxmin().dropna()
-    best = val_loss.loc[lowest, [color, "seed", "epoch"]]
-    for metric, axis in zip(metrics, axes, strict=True):
-        part = frame[frame["metric"] == metric]
-        lines = dict(x="epoch", y="value", hue=color, hue_order=list(dict.fromkeys(frame[color])))
-        sns.lineplot(part, **lines, units="seed", estimator=None, linewidth=0.8, ax=axis)
-        last = part.loc[part.groupby([color, "seed"])["epoch"].idxmax()]
-        sns.scatterplot(last, **lines, s=22, ax=axis, legend=False)
-        rings = part.merge(best, on=[color, "seed", "epoch"])
-        axis.plot(rings["epoch"], rings["value"], "o", ms=8, mfc="none", mec="0.2", zorder=3)
-        _label(axis, label(metric), part)
-    explain(figure, frame, "thin line: one of {seeds}; dot: where it stopped; ring: best")
-    legend_below(figure, axes)
-    return figure
-
-
 def _label(axis: plt.Axes, quantity: str, frame: pd.DataFrame) -> None:
     """Label the axes, with ticks at whole epochs, even of a single one."""
     axis.set(ylabel=quantity, xlabel="epoch")
