@@ -16,6 +16,12 @@ from .identity import identity, name_of
 from .recipe import Recipe
 from .settings import results_folder
 
+RESERVED = {
+    "recipe", "seed", "fingerprint", "objective", "versions", "backend", "device", "threads",
+    "cores", "commit",
+}  # fmt: skip
+"""Columns of runs that neither a setting nor a metric may replace."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -59,18 +65,24 @@ def condition(
     """The condition of a recipe, whose trained models ``diagnose(model, arrays)`` may measure; or,
     with a function ``train``, of its settings, of which ``name`` is a label. Raises RecipeError for
     settings that the function does not take, or that JSON cannot hold."""
+    if isinstance(recipe, Recipe) != (train is None):
+        what = "is a recipe, which trains itself" if train else "needs train=, its function"
+        raise RecipeError(f"recipes: {recipe!r:.200} {what}")
     if train is None:
         mark, call = fingerprint.of_recipe(recipe), partial(_train, recipe, diagnose)
         return Condition(recipe.key, mark, recipe.model_dump(), call, recipe, identity(diagnose))
     settings = {"name": "", **recipe}
     decisive = {name: value for name, value in settings.items() if name != "name"}
+    if taken := RESERVED & decisive.keys():
+        raise RecipeError(f"{min(taken)} = {decisive[min(taken)]!r}: no setting may have this name")
     try:
         signature = inspect.signature(train)
         folder = {"folder": Path()} if "folder" in signature.parameters else {}
         signature.bind(seed=0, **decisive, **folder)
         json.dumps(settings)
-    except TypeError as error:
-        raise RecipeError(f"{name_of(train)} with {settings!r}: {error}") from None
+    except (TypeError, ValueError) as error:
+        hint = "; name is a label and not passed on" if "'name'" in str(error) else ""
+        raise RecipeError(f"{name_of(train)} with {settings!r}: {error}{hint}") from None
     key = fingerprint.digest([identity(train), decisive])
     return Condition(key, fingerprint.CURRENT, settings, partial(_call, train, decisive))
 
@@ -101,14 +113,17 @@ def _call(
         returned = function(**arguments)
         try:
             metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
+            taken = metrics.keys() & {*RESERVED, "name", *settings}
             record = {"metrics": _with_objective(metrics), "curves": {**curves}}
             text = json.dumps(record, default=lambda value: np.asarray(value).tolist())
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, RecursionError, TypeError, ValueError):
             shown = " ".join(f"{returned!r:.200}".split())
             raise RecipeError(
                 f"{name_of(function)} returned {shown}: must be a dict of metrics, numbers or "
                 "short lists, or two dicts, metrics and curves with a list of numbers each"
             ) from None
+        if taken:
+            raise RecipeError(f"{name_of(function)} returned {min(taken)}: a column has this name")
         records.append(json.loads(text))
     return records
 

@@ -8,9 +8,12 @@ names and line numbers do not count.
 import __future__
 
 import ast
+import dataclasses
 import functools
+import inspect
 import json
 import linecache
+import re
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -108,6 +111,8 @@ def _parts(value: object) -> object:
             for name, part in sorted(vars(value).items())
             if name[-2:] != "__" or callable(part) or isinstance(part, classmethod)
         }
+        if dataclasses.is_dataclass(value):  # nor what is made of its fields
+            content = {name: part for name, part in content.items() if not _is_made(part)}
         return kind, value.__name__, value.__bases__, content
     if kind is list:
         return tuple(value)
@@ -118,17 +123,42 @@ def _parts(value: object) -> object:
     if hasattr(kind, "model_dump"):  # a recipe
         return kind, value.model_dump()
     library = _library(kind)
+    if kind.__module__ == "fmnist_keras.data":  # the images, which are as published
+        return kind
     if library and hasattr(value, "__wrapped__"):
         return kind, value.__wrapped__
-    if library and hasattr(kind, "get_config") and not getattr(value, "built", False):
+    if library and hasattr(kind, "get_config") and _as_configured(value):
         config = value.get_config()
-        if "'registered_name': '" not in repr(config) and "'__lambda__'" not in repr(config):
-            return kind, config  # without code of the user's, which Keras notes by name
+        asked = inspect.signature(kind).parameters.keys() - {"args", "kwargs", "dtype", "name"}
+        # Without code of the user's, which Keras notes by name; with all that made the object.
+        if asked <= config.keys() and not re.search(
+            "'registered_name': '|'__lambda__'", f"{config}"
+        ):
+            return kind, _unnamed(config)
     libraries = {found[0] for found in (library, _library(kind.__reduce__)) if found}
     reduced = value.__reduce_ex__(4) if libraries <= {"Python"} else None
     if not isinstance(reduced, tuple):
         raise TypeError
     return tuple(tuple(part) if hasattr(part, "__next__") else part for part in reduced)
+
+
+def _is_made(method: object) -> bool:
+    """Whether a method has no source, as those of a dataclass."""
+    method = inspect.unwrap(method) if callable(method) else method
+    return isinstance(method, FunctionType) and method.__code__.co_filename == "<string>"
+
+
+def _as_configured(value: object) -> bool:
+    """Whether a Keras object has no weights, was not built, compiled or fed since it was made."""
+    state = getattr(value, "weights", getattr(value, "built", False))
+    return not (state or getattr(value, "compiled", False) or hasattr(value, "update_state"))
+
+
+def _unnamed(config: object) -> object:
+    """A configuration without names: Keras counts them up each time a cell runs."""
+    if isinstance(config, dict):
+        return {key: _unnamed(part) for key, part in config.items() if key != "name"}
+    return [_unnamed(part) for part in config] if isinstance(config, list) else config
 
 
 def _function(function: FunctionType) -> tuple:

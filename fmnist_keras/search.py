@@ -190,6 +190,8 @@ class Search:
 
 
 def _objective(runs: Results) -> float:
+    if not {"val_accuracy", "val_loss"} & {*runs.runs}:
+        raise RecipeError("the runs have neither val_accuracy nor val_loss: pass value=")
     return runs.runs["objective"].mean()
 
 

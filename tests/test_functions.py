@@ -8,6 +8,8 @@ import pytest
 
 from fmnist_keras.errors import RecipeError
 from fmnist_keras.runs import hand_on, run
+from fmnist_keras.search import search, uniform
+from fmnist_keras.sources import KERAS_STUDY
 
 
 @pytest.fixture
@@ -90,7 +92,8 @@ def test_what_an_interrupted_run_left_outlives_other_runs(calls, grow, results_f
     ("settings", "line"),
     [({"rate": 0.5}, "grow with {'name': '', 'rate': 0.5}: missing a required argument: 'epochs'"),
      ({"rate": 0.5, "epochs": 1, "momentum": 0.9}, "got an unexpected keyword argument 'momentum'"),
-     ({"rate": 0.5, "epochs": 1, "seed": 1}, "got multiple values for keyword argument 'seed'"),
+     ({"rate": 0.5, "epochs": 1, "seed": 1}, "seed = 1: no setting may have this name"),
+     (KERAS_STUDY, "is a recipe, which trains itself"),
      ({"rate": object(), "epochs": 1}, "Object of type object is not JSON serializable")],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_one_line_before_it_trains(calls, grow, settings, line):
@@ -102,7 +105,7 @@ def test_settings_that_do_not_fit_are_one_line_before_it_trains(calls, grow, set
 
 
 @pytest.mark.parametrize(
-    "returned", [None, 3.0, {"model": object()}, ({"a": 1}, [1, 2]), (1, 2, 3)]
+    "returned", [None, 3.0, 1j, {"model": object()}, ({"a": 1}, [1, 2]), (1, 2, 3)]
 )
 def test_what_cannot_be_kept_is_one_line(returned, results_folder):
     def odd(seed):
@@ -112,6 +115,28 @@ def test_what_cannot_be_kept_is_one_line(returned, results_folder):
         run({}, [0], train=odd)
     assert "\n" not in str(caught.value)
     assert not list(results_folder.glob("runs/*"))
+
+
+@pytest.mark.parametrize("name", ["seed", "recipe", "rate", "versions"])
+def test_a_metric_does_not_take_the_place_of_another_column(name, results_folder):
+    def odd(seed, rate):
+        return {name: 5}
+
+    with pytest.raises(RecipeError, match=f"^odd returned {name}: a column has this name$"):
+        run({"rate": 0.5}, [0], train=odd)
+    assert not list(results_folder.glob("runs/*"))
+
+
+def test_settings_without_their_function_and_a_label_that_is_asked_for_are_one_line():
+    with pytest.raises(RecipeError, match="needs train="):
+        run({"rate": 0.5}, [0])
+    with pytest.raises(RecipeError, match="name is a label and not passed on"):
+        run({"name": "a"}, [0], train=lambda seed, name: {"value": 1.0})
+
+
+def test_a_search_of_a_function_says_what_it_cannot_maximize():
+    with pytest.raises(RecipeError, match="neither val_accuracy nor val_loss: pass value="):
+        search({}, 1, [0], train=lambda seed, rate: {"score": rate}, rate=uniform(0.0, 1.0))
 
 
 def test_a_file_says_what_was_trained(grow, results_folder):

@@ -16,7 +16,7 @@ from fmnist_keras.identity import identity
 
 NUMBERS = itertools.count()
 IMPORTS = """
-import contextlib, enum, fractions, functools, pathlib, threading
+import contextlib, dataclasses, enum, fractions, functools, pathlib, threading
 import numpy as np, tensorflow as tf
 from fmnist_keras.backend import keras
 from fmnist_keras.sources import KERAS_STUDY
@@ -73,6 +73,9 @@ EDITS = {  # sources that define f, with an edit: «before|after»
         "class A(keras.initializers.Initializer):\n def __init__(self, w): self.w = w\n"
         "i = A(«1|2»)\ndef f(): return i"
     ),
+    "dataclass": (
+        "@dataclasses.dataclass\nclass A:\n w: int = 2\na = A(«3|4»)\ndef f(): return a.w"
+    ),
     "function of keras": "A = keras.ops.«relu|tanh»\ndef f(): A",
     "graph function": "@tf.function\ndef f(x): return x + «1|2»",
     "scipy's function": "from scipy.special import «expit|gamma» as g\ndef f(): return g(1)",
@@ -82,6 +85,7 @@ SAME = {
     "comment": "def f():  # «one|two»\n return 1",
     "docstring": "def f():\n '«one|two»'\n return 1",
     "message": "W = «1|2»\ndef f():\n raise ValueError(f'one {W}')",
+    "automatic name": "L = keras.layers.Dropout(0.5«|, name='dropout_1'»)\ndef f(): return L",
     "place": "«|# a line\n\n\n»def f(): return 1",
     "another global": "V = «1|2»\ndef f(): return 1",
     "global of a local name": "«v = object()\n|»def f(v): return v",
@@ -198,6 +202,9 @@ REFUSED = {
     "def f(g=[lambda: 1, lambda: 2][0]): return g": "one lambda a line",
     "exec('def g(): return 1')\ndef f(): return g()": "uses g, a function that .*: define it in a",
     "D = keras.layers.Dense(2)\nD.build((1, 1))\ndef f(): return D": "D, a Dense that cannot",
+    "M = keras.metrics.Mean()\ndef f(): return M": "M, a Mean that cannot",
+    "L = keras.losses.Huber(2.0)\ndef f(): return L": "L, a Huber that cannot",
+    "S = keras.Sequential()\nS.compile('sgd')\ndef f(): return S": "S, a Sequential that",
     "def act(x): return x\nD = keras.layers.Activation(act)\ndef f(): D": "a Activation that",
 }
 
