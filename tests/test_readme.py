@@ -109,6 +109,6 @@ def test_a_function_is_trained_in_a_cell_once(executed, results_folder):
 @pytest.mark.slow
 def test_a_search_is_a_cell(executed, results_folder):
     header, *trials = executed("A search").splitlines()
-    assert {"learning_rate", "batch_size", "units", "value"} <= set(header.split())
+    assert {"learning_rate", "depth", "width", "value"} <= set(header.split())
     assert len(trials) == 6
     assert (results_folder / "searches.db").exists()
