@@ -123,7 +123,7 @@ def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
 )  # fmt: skip
 def test_a_wrong_parameter_file_is_one_line(tmp_path, text, words):
     path = tmp_path / "02_baseline.yaml"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     assert message(path, lambda _, path: read(path)).startswith(f"{path}: {words}")
 
 
