@@ -143,6 +143,40 @@ def test_a_damaged_file_costs_its_own_run_alone(trained, cnn, results_folder, da
     assert json.loads(path.read_text("utf-8"))["seed"] == 1
 
 
+def test_a_run_cut_short_is_none(trained, cnn, results_folder, monkeypatch):
+    whole = cnn.replace(epochs=3)
+    with monkeypatch.context() as patch:
+        shorter = [formula(cnn.replace(epochs=2), 0)]
+        patch.setattr(training, "train", lambda *arguments: shorter)
+        with pytest.raises(StorageError, match=r": curves of \[2\] epochs, where .* epochs = 3: "):
+            run(whole, [0])
+        assert not list((results_folder / "runs").glob("*"))
+        shorter[0].curves["loss"] = [1.0] * 3
+        with pytest.raises(StorageError, match=r": curves of \[2, 3\] epochs"):
+            run(whole, [0])
+    run(whole, [0])
+    (path,) = (results_folder / "runs").glob("*.json")
+    path.write_text(path.read_text("utf-8").replace('"seconds": [1.0, ', '"seconds": ['), "utf-8")
+    run(whole, [0])
+    assert len(trained) == 2, "a stored one is trained again"
+
+
+def test_a_run_that_stops_early_is_whole(small, trained, monkeypatch):
+    recipe = small.replace(model="simple_cnn", patience=2, epochs=9)
+
+    def stopped(best_epoch, **metrics):
+        made = formula(recipe.replace(epochs=4), 0)
+        made.metrics.update(best_epoch=best_epoch, val_loss=1.0, **metrics)
+        return [made]
+
+    for seed, found in enumerate([stopped(2), stopped(3, diverged=1.0)]):
+        monkeypatch.setattr(training, "train", lambda *arguments, found=found: found)
+        assert run(recipe, [seed]).runs["stop_epoch"].tolist() == [4]
+    monkeypatch.setattr(training, "train", lambda *arguments: stopped(3))
+    with pytest.raises(StorageError, match=r"curves of \[4\] epochs"):
+        run(recipe, [2])
+
+
 def test_a_diverged_run_is_a_run(small):
     recipe = small.replace(activation="relu", learning_rate=1e20)
     run(recipe, [0])
