@@ -13,8 +13,8 @@ for _name in ("FMNIST_DATA", "FMNIST_RESULTS"):
     if _value := os.environ.get(_name):
         os.environ[_name] = str(in_checkout(_value))
 
-# Keras reads its file and these variables once, when it is imported: the former has no say, and the
-# latter would cut runs short.
+# Keras reads these once, when it is imported: the first two would cut short what it trains; the
+# last one, like KERAS_BACKEND, overrules a keras.json.
 for _name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
     os.environ.pop(_name, None)
 os.environ["KERAS_NNX_ENABLED"] = "false"

@@ -31,12 +31,10 @@ def _settings() -> Iterator[tuple[Callable, Callable, object]]:
     yield config.functions_run_eagerly, config.run_functions_eagerly, False
     yield config.optimizer.get_jit, config.optimizer.set_jit, False
     yield gpu.tensor_float_32_execution_enabled, gpu.enable_tensor_float_32_execution, True
-    blas, name = (
-        ctypes.CDLL(np._core._multiarray_umath.__file__),
-        "scipy_openblas_{}_num_threads64_",
-    )
-    if hasattr(blas, name.format("set")):  # with more, NumPy adds up in another order
-        yield getattr(blas, name.format("get")), getattr(blas, name.format("set")), 1
+    blas = ctypes.CDLL(np._core._multiarray_umath.__file__)
+    with contextlib.suppress(AttributeError):  # another BLAS than that of NumPy's wheels
+        threads = blas.scipy_openblas_get_num_threads64_
+        yield threads, blas.scipy_openblas_set_num_threads64_, 1  # more add up in another order
 
 
 def _check_fixed() -> None:

@@ -62,7 +62,7 @@ def test_settings_of_a_notebook_decide_no_number(cnn, small, results_folder, mon
         model = keras.Sequential([keras.layers.Dense(1)])
         model.compile("adam", "mse")
         seen = model.fit(keras.ops.ones((8, 2)), keras.ops.ones(8), epochs=3, verbose=0)
-        return {"epochs": len(seen.epoch), "dtype": model.weights[0].dtype}
+        return {"epochs": len(seen.epoch), "dtype": model.weights[0].dtype, "seconds": 0.0}
 
     def trained():
         recipes = [cnn, small.replace(batch_norm="after", dropout=0.2, optimizer="adam")]
