@@ -147,6 +147,7 @@ def test_papermill_fills_one_cell_of_code(written, cell):
         ("a = b", "NameError: name 'b' is not defined"),
         ("files = !ls", "SyntaxError: its values must be plain Python, without % or !: files = "),
         ("%%time\nepochs = 2", "SyntaxError: its values must be plain Python, without % or !: g"),
+        ("%time epochs = 2", "SyntaxError: its values must be plain Python, without % or !: get"),
         ("seeds = range(5)", "TypeError: seeds holds a range: a parameter is a number, string, li"),
         ("from pathlib import Path\na = [Path()]", "TypeError: a holds a PosixPath: a parameter"),
     ],
