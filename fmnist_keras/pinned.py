@@ -19,7 +19,12 @@ OPTIONS = {
 
 def _settings() -> Iterator[tuple[Callable, Callable, object]]:
     """What reads a setting, what sets it, and its value."""
+    from tensorflow.python.framework import config as internal
+
     from .backend import keras, tf
+
+    def determinism(on: bool) -> None:  # only what enables it is public
+        internal.enable_op_determinism() if on else internal.disable_op_determinism()
 
     for name, value in {
         "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
@@ -30,6 +35,7 @@ def _settings() -> Iterator[tuple[Callable, Callable, object]]:
     config, gpu = tf.config, tf.config.experimental
     yield config.functions_run_eagerly, config.run_functions_eagerly, False
     yield config.optimizer.get_jit, config.optimizer.set_jit, False
+    yield internal.is_op_determinism_enabled, determinism, False
     yield gpu.tensor_float_32_execution_enabled, gpu.enable_tensor_float_32_execution, True
     blas = ctypes.CDLL(np._core._multiarray_umath.__file__)
     with contextlib.suppress(AttributeError):  # another BLAS than that of NumPy's wheels

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tensorflow.python.framework import config as internal
+
 from fmnist_keras import data, fingerprint
 from fmnist_keras.backend import keras, tf
 from fmnist_keras.chapter import begin
@@ -36,15 +38,18 @@ def hostile():
     configure(HOSTILE)
     tf.config.run_functions_eagerly(True)
     tf.config.optimizer.set_jit(True)
+    tf.config.experimental.enable_op_determinism()
     try:
         yield
         policy = config().pop("dtype_policy")
         assert {**config(), "dtype_policy": policy.name} == HOSTILE, "they are the user's again"
         assert tf.config.functions_run_eagerly()
+        assert internal.is_op_determinism_enabled()
         assert tf.config.optimizer.get_jit() == "autoclustering"
     finally:
         tf.config.run_functions_eagerly(False)
         tf.config.optimizer.set_jit(False)
+        internal.disable_op_determinism()
         configure(before)
 
 
