@@ -4,7 +4,6 @@ import json
 from contextlib import contextmanager
 
 import pytest
-
 from tensorflow.python.framework import config as internal
 
 from fmnist_keras import data, fingerprint
