@@ -101,9 +101,9 @@ def train(source: str, seed: int) -> list:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    done = STORED.read_text() if STORED.exists() else ",".join(COLUMNS) + "\n"
+    done = STORED.read_text("utf-8") if STORED.exists() else ",".join(COLUMNS) + "\n"
     for source in CONDITIONS:
         for seed in SEEDS:
             if f"\n{source},{seed}," not in done:
                 done += ",".join(map(str, train(source, seed))) + "\n"
-                STORED.write_text(done)
+                STORED.write_text(done, "utf-8")

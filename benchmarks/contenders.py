@@ -8,15 +8,20 @@ process' peak memory in MiB.
 
 import itertools
 import json
+import os
 import resource
 import sys
 import time
 
 import numpy as np
 
-from fmnist_keras import data, models
-from fmnist_keras.backend import keras
+from fmnist_keras import data
 from fmnist_keras.recipe import Recipe
+
+os.environ["KERAS_BACKEND"] = os.environ["CONTENDER_BACKEND"]  # the project's own is TensorFlow
+
+from fmnist_keras import models
+from fmnist_keras.backend import keras
 
 VALIDATION = slice(54_000, 60_000)
 """The reports look at a validation part after every epoch; so does every contender."""

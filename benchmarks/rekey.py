@@ -94,7 +94,7 @@ def _rounded(value):
 def trained_by(checkout: Path, recipes: list[dict], folder: Path) -> dict:
     """The sample as this checkout trains it, in a process of its own."""
     given = folder / "recipes.json"
-    given.write_text(json.dumps(recipes))
+    given.write_text(json.dumps(recipes), "utf-8")
     environment = os.environ | {"PYTHONPATH": str(checkout), "FMNIST_RESULTS": str(folder)}
     command = [sys.executable, __file__, "--sample", str(given)]
     done = subprocess.run(command, env=environment, cwd=folder, check=True, stdout=subprocess.PIPE)
@@ -144,7 +144,7 @@ def rekey(commit: str, path: Path) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--sample"]:
-        print(json.dumps(sample(json.loads(Path(sys.argv[2]).read_text()))))
+        print(json.dumps(sample(json.loads(Path(sys.argv[2]).read_text("utf-8")))))
     else:
         parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
         parser.add_argument("commit")

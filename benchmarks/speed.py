@@ -62,7 +62,7 @@ class Worker:
 
     def __init__(self, name: str, convolutional: bool = False) -> None:
         threads = 1 if name == "this project" and not convolutional else cores()
-        settings = {"KERAS_BACKEND": BACKENDS.get(name, "tensorflow")}
+        settings = {"CONTENDER_BACKEND": BACKENDS.get(name, "tensorflow")}
         settings["TF_NUM_INTRAOP_THREADS"] = str(threads)
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "contenders.py"), name],
@@ -228,7 +228,7 @@ def main() -> None:
     for title, frame in sections.items():
         text += ["", f"## {title}", "", frame.reset_index().to_markdown(index=False)]
     text += ["", "![Ratios and growth](speed.png)", ""]
-    (HERE / "README.md").write_text("\n".join(text))
+    (HERE / "README.md").write_text("\n".join(text), "utf-8")
     figure(rows, grown).savefig(HERE / "speed.png")
 
 

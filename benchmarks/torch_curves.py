@@ -80,5 +80,5 @@ def curve(case: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    STORED.write_text(json.dumps({case: curve(case) for case in CASES}, indent=1) + "\n")
+    STORED.write_text(json.dumps({case: curve(case) for case in CASES}, indent=1) + "\n", "utf-8")
     print(f"{len(CASES)} curves stored in {STORED.name}")

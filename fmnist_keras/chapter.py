@@ -4,6 +4,7 @@ Tables stand in an executed notebook as data too; ``collect`` reads them for the
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from . import evidence, expected, figures
 from .evidence.claims import claims as all_claims
 from .evidence.outcomes import OUTCOMES, SQUARES
 from .parameters import check_namespace
+from .pinned import pin
 from .provenance import table as provenance_table
 from .runs import Results
 from .settings import ROOT, option
@@ -33,6 +35,8 @@ def begin(chapter: str, namespace: Mapping[str, Any]) -> None:
     (a wrong one raises a one-line RecipeError), and display the place that the answer will fill."""
     global _chapter
     check_namespace(chapter, namespace)
+    if "keras" in sys.modules:  # what a chapter computes itself depends on no keras.json either
+        pin()
     _chapter = chapter
     if chapter in all_claims():
         _show_answer("*The answer stands here once the notebook has run to its end.*")

@@ -38,7 +38,7 @@ def meant(name: str, allowed: Iterable[str]) -> str:
     """All allowed names, after the one that a misspelt ``name`` most resembles."""
     close = difflib.get_close_matches(str(name).strip("_").lower(), allowed := list(allowed), n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}known names: {', '.join(allowed)}"
+    return f"{hint}known names: {', '.join(allowed) or 'none'}"
 
 
 def explain(error: ValidationError, allowed: Iterable[str] = (), name: str = "") -> str:

@@ -84,8 +84,8 @@ def _work(mark: str, asked: bytes) -> list[dict]:
     """On a worker: train jobs of one condition, whose fingerprint is ``mark``; return records."""
     if mark not in fingerprint.IMPORTED.values():
         raise StorageError(
-            f"the worker at {socket.gethostname()} has other code or libraries (fingerprint "
-            f"{fingerprint.CURRENT}, not {mark}): bring its checkout to the same "
+            f"the worker at {socket.gethostname()} has other code, libraries or switches "
+            f"(fingerprint {fingerprint.CURRENT}, not {mark}): bring its checkout to the same "
             "commit and start it again"
         )
     jobs, registered = pickle.loads(asked)

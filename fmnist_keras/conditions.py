@@ -13,6 +13,7 @@ import numpy as np
 from . import fingerprint
 from .errors import RecipeError
 from .identity import identity, name_of
+from .pinned import pinned
 from .recipe import Recipe
 from .settings import results_folder
 
@@ -93,11 +94,12 @@ def _train(
     from . import training  # TensorFlow loads when something trains, not before
 
     records = []
-    for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):
-        metrics = _with_objective(run.metrics)
-        if diagnose:
-            metrics |= diagnose(run.model, training.load_arrays(recipe, seed))
-        records.append({"metrics": metrics, "curves": run.curves})
+    with pinned():
+        for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):
+            metrics = _with_objective(run.metrics)
+            if diagnose:
+                metrics |= diagnose(run.model, training.load_arrays(recipe, seed))
+            records.append({"metrics": metrics, "curves": run.curves})
     return records
 
 
@@ -110,7 +112,8 @@ def _call(
         if "folder" in inspect.signature(function).parameters:
             arguments["folder"] = checkpoint(seed)
             arguments["folder"].mkdir(parents=True, exist_ok=True)
-        returned = function(**arguments)
+        with pinned():
+            returned = function(**arguments)
         try:
             metrics, curves = returned if isinstance(returned, tuple) else (returned, {})
             taken = metrics.keys() & {*RESERVED, "name", *settings}

@@ -15,7 +15,11 @@ class RecipeError(UserError, ValueError):
 
 
 class StorageError(UserError):
-    """A folder, an Optuna storage or a scheduler that cannot be used."""
+    """A folder, an Optuna storage or a scheduler that cannot be used, or a run not to be kept."""
+
+
+class StaleError(UserError, RuntimeError):
+    """This process no longer has the code or the settings that its runs would be stored under."""
 
 
 def _print_one_line(kind: type, error: BaseException, trace: object) -> None:

@@ -1,9 +1,10 @@
 """The fingerprint of the arithmetic: a run is stored with it and reused only where it is the same.
 
-It covers the code that turns a recipe and a seed into numbers, and the versions of the libraries
-that compute them. Dense and convolutional runs have one each: an edited CNN leaves every dense run
-as it is. Comments, docstrings and error messages are left out, and so is all that only reads
-numbers: figures, evidence, notebooks.
+It covers the code that turns a recipe and a seed into numbers, the versions of the libraries that
+compute them, and environment variables that make these compute otherwise, where they are set. Dense
+and convolutional runs have one each: an edited CNN leaves every dense run as it is. Comments,
+docstrings and error messages are left out, and so is all that only reads numbers: figures,
+evidence, notebooks.
 """
 
 import ast
@@ -15,6 +16,9 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .errors import StaleError
+from .settings import switches
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -52,10 +56,10 @@ def on_disk() -> dict[str, str]:
     """The fingerprint of each family, of the package as its files are now."""
     own = {family: _paths(patterns) for family, patterns in OWN.items()}
     shared = _paths(SHARED).difference(*own.values())
-    found = {}
+    around, found = repr(_versions() | switches()), {}
     for family, paths in own.items():
         sources = [path.read_text("utf-8") for path in sorted(shared | paths)]
-        found[family] = digest([_tree(source) for source in (*sources, repr(_versions()))])
+        found[family] = digest([_tree(source) for source in (*sources, around)])
     return found
 
 
@@ -70,7 +74,7 @@ def _versions() -> dict[str, str]:
 
 
 IMPORTED = on_disk()
-"""The fingerprint of each family, of the code that this process has imported."""
+"""The fingerprint of each family, of the code and the variables that this process began with."""
 CURRENT = IMPORTED["convolutional"]
 
 
@@ -80,10 +84,10 @@ def of_recipe(recipe: "Recipe") -> str:
 
 
 def check_unchanged() -> None:
-    """Raise RuntimeError, in one line, if the code was edited since this process imported it: its
-    numbers would be stored under a fingerprint that is not theirs."""
+    """Raise StaleError if the code or a switch was changed since this process imported the code:
+    its numbers would be stored under a fingerprint that is not theirs."""
     if on_disk() != IMPORTED:
-        raise RuntimeError(
-            "the code that computes runs was edited after this session imported it: restart the "
-            "kernel, then run again"
+        raise StaleError(
+            "the code that computes runs, or a variable such as XLA_FLAGS, was changed after this "
+            "session imported the code: restart the kernel, then run again"
         )

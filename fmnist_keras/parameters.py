@@ -7,12 +7,16 @@ such items; a zero in the default allows zeros, None allows anything.
 """
 
 import ast
-from collections.abc import Mapping
+import contextlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import nbformat
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, JsonValue
 
 from .checks import NotNegative, Positive, Seeds, check, meant
@@ -21,21 +25,64 @@ from .recipe import Recipe
 from .settings import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
+PLACE = "notebooks/{}.ipynb, cell `parameters`"
+OTHER_NAMES = (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _AS_LIST = BeforeValidator(lambda value: list(value) if isinstance(value, tuple) else value)
 
 
 def defaults(notebook: str) -> dict[str, Any]:
     """What the cell tagged ``parameters`` of ``notebooks/<notebook>.ipynb`` assigns when it runs
-    alone; a one-line RecipeError where it fails."""
+    alone, without its magics; none without such a cell. A one-line RecipeError where it fails, for
+    a value that no YAML file can give, and for several such cells, as papermill fills the first."""
+    return _cell(notebook)[1]
+
+
+def _cell(notebook: str) -> tuple[ast.Module, dict[str, Any]]:
+    """The syntax tree of the cell tagged ``parameters``, and :func:`defaults`."""
     cells = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     namespace: dict[str, Any] = {}
     try:
-        exec(source := "\n".join(tagged), namespace)
+        if len(tagged) > 1 or any(cell.cell_type != "code" for cell in tagged):
+            raise SyntaxError("this tag must stand at one cell, one of code")
+        tree = _parsed("".join(cell.source for cell in tagged))
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(tree, "parameters", "exec"), namespace)
+        names = [name for name in _assigned(tree.body) if name in namespace]
+        return tree, {name: _plain(name, namespace[name]) for name in names}
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise RecipeError(f"notebooks/{notebook}.ipynb, cell `parameters`: {reason}") from None
-    return {name: namespace[name] for name in _assigned(source) if name in namespace}
+        raise RecipeError(f"{PLACE.format(notebook)}: {reason}") from None
+
+
+def _parsed(source: str) -> ast.Module:
+    """The code of a cell without IPython's ``%`` and ``!`` lines. SyntaxError for one whose result
+    the code uses, or that itself runs code."""
+    tree = ast.parse(TransformerManager().transform_cell(source))
+    magics = [node for node in tree.body if "get_ipython()" in ast.unparse(node)]
+    for node in magics:
+        text = ast.unparse(node)
+        if not isinstance(node, ast.Expr) or re.search(r"cell_magic|_magic\('time", text):
+            raise SyntaxError(f"its values must be plain Python, without % or !: {text}")
+    tree.body = [node for node in tree.body if node not in magics]
+    return tree
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value that YAML can give, floats as Python's own; TypeError for any other."""
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(name, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _plain(name, part) for key, part in value.items()}
+    if isinstance(value, float):  # or NumPy's, which is one
+        return float(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    kind = type(value).__name__
+    raise TypeError(
+        f"{name} holds a {kind}: a parameter is a number, string, list or dict; other values "
+        "belong in another cell"
+    )
 
 
 class _Distinct(yaml.SafeLoader):
@@ -56,6 +103,7 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(given, dict):
             raise RecipeError("must consist of lines `name: value`")
         check_parameters(path.stem, given)
+        _check_computed(path.stem, given)
     except (yaml.YAMLError, RecipeError) as error:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from None
     return given
@@ -76,16 +124,53 @@ def check_namespace(notebook: str, namespace: Mapping[str, Any]) -> None:
     """Check a notebook's ``globals()``: its parameters, all that papermill has injected, and names
     that differ from a parameter's in capitals alone."""
     allowed = defaults(notebook)
-    injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
+    cells = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
+    injected = _assigned(_parsed("".join(cells[-1:])).body)
     alike = {name for name in namespace if name.lower() in allowed}
-    names = {*allowed, *_assigned("".join(injected[-1:])), *alike}
+    names = {*allowed, *injected, *alike}
     check_parameters(notebook, {name: namespace[name] for name in namespace.keys() & names})
+    _check_computed(notebook, injected)
 
 
-def _assigned(source: str) -> list[str]:
-    """Names that code assigns, in order."""
-    names = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
-    return list(dict.fromkeys(node.id for node in names if isinstance(node.ctx, ast.Store)))
+def _check_computed(notebook: str, given: Iterable[str]) -> None:
+    """Raise a one-line RecipeError for a parameter that its cell computes from a given one and that
+    is not given itself: papermill sets values after the cell has run."""
+    tree, known = _cell(notebook)
+    for node in tree.body:
+        parts = list(ast.walk(node))
+        names = [part for part in parts if isinstance(part, ast.Name)]
+        read = {name.id for name in names if isinstance(name.ctx, ast.Load)} & {*given}
+        changed = {*_assigned([node]), *_changed(parts)} & known.keys() - {*given}
+        if read and changed and not isinstance(node, ast.Assert):
+            why = f"{min(changed)} is computed there from {min(read)}"
+            hint = f"give both, or compute {min(changed)} in a later cell"
+            raise RecipeError(f"{PLACE.format(notebook)}: {why}: {hint}")
+
+
+def _changed(parts: list[ast.AST]) -> Iterator[str]:
+    """Names whose items are set or whose methods are called."""
+    for part in parts:
+        if isinstance(part, ast.Call):
+            part = part.func
+        elif not isinstance(getattr(part, "ctx", None), ast.Store):
+            continue
+        if isinstance(part, ast.Attribute | ast.Subscript):
+            yield ast.unparse(part.value)
+
+
+def _assigned(nodes: Iterable[ast.AST]) -> list[str]:
+    """The names that code assigns, without those of loops, imports and definitions."""
+    names = []
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            targets = getattr(node, "targets", None) or [node.target]
+            parts = [part for target in targets for part in ast.walk(target)]
+            names += [
+                p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)
+            ]
+        elif not isinstance(node, OTHER_NAMES):
+            names += _assigned(ast.iter_child_nodes(node))
+    return list(dict.fromkeys(names))
 
 
 def _check(label: str, name: str, value: Any, default: Any) -> None:

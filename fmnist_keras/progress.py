@@ -36,7 +36,7 @@ class Progress:
             file = ROOT / ".stamps" / f"{report}.progress"
             file.parent.mkdir(parents=True, exist_ok=True)
             partial = file.with_suffix(f".{os.getpid()}")
-            partial.write_text(json.dumps({"done": Progress.finished}))
+            partial.write_text(json.dumps({"done": Progress.finished}), "utf-8")
             partial.replace(file)
         elif done == self.total and self.bar:
             self.bar.update({"text/plain": ""}, raw=True)

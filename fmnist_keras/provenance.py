@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from .settings import ROOT
+from .settings import ROOT, switches
 
 
 def current() -> dict[str, str | int]:
-    """Versions, backend, device and threads per operation, which decide a run's numbers beside
-    recipe, seed and code; cores and commit, which do not."""
+    """Versions, switches, backend, device and threads per operation, which decide a run's numbers
+    beside recipe, seed and code; cores and commit, which do not."""
     from .backend import cores, keras
 
     packages = [keras.backend.backend(), "keras", "optuna", "numpy"]
     versions = [f"{name} {metadata.version(name)}" for name in packages]
+    versions += [f"{name}={value}" for name, value in switches().items()]
     return {
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
         "backend": keras.backend.backend(),
@@ -36,7 +37,7 @@ def _device() -> str:
     if keras.distribution.list_devices("gpu"):
         return "GPU"
     file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = file.read_text("utf-8").splitlines() if file.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or "CPU"
 

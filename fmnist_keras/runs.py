@@ -63,8 +63,9 @@ def run(
     ``keep_checkpoints``: see :func:`hand_on`.
 
     Raises RecipeError, before anything trains, without recipes or for settings that the function
-    does not take; StorageError where runs cannot be stored; RuntimeError where code that must
-    train was edited since it was imported.
+    does not take; StorageError where runs cannot be stored; StaleError where code that must
+    train, or a switch in the environment, was changed since the code was imported; UserError where
+    a setting of TensorFlow that decides numbers can no longer be put right.
     """
     seeds = check_seeds(seeds)
     recipes = [recipes] if isinstance(recipes, Recipe | Mapping) else list(recipes)

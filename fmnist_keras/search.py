@@ -28,7 +28,7 @@ from .errors import RecipeError, StorageError
 from .identity import identity, name_of
 from .recipe import Recipe
 from .runs import Results, hand_on, run
-from .settings import option, results_folder
+from .settings import ROOT, option, results_folder
 from .spaces import choice, edge, in_texts, log_uniform, points_between, suggest, uniform
 
 __all__ = ["Search", "choice", "log_uniform", "search", "uniform"]
@@ -203,6 +203,7 @@ def _show(found: Search) -> None:
     """Copy the trials that the Optuna storage lacks, one process of this machine at a time. Raises
     StorageError with the storage's reason and no password."""
     url = option("storage") or f"sqlite:///{results_folder()}/searches.db"
+    url = re.sub(r"^(sqlite\S*:///)(?=[^/:])", rf"\g<1>{ROOT}/", url)  # as relative folders
     folder = results_folder() / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)

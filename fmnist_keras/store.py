@@ -10,6 +10,7 @@ column of lists.
 import contextlib
 import functools
 import json
+import math
 import shutil
 import sys
 import threading
@@ -37,16 +38,21 @@ def find(job: Job) -> dict | None:
         row = _rows(_pack(report.partition("/")[0])).get(job.id)
         if row and (row["fingerprint"] == job.condition.fingerprint or option("reuse")):
             return _unpacked(row)
-    if stored := _read(_file(job)):
-        return stored
     older = _file(job).parent.glob(f"{job.name}-*.json") if option("reuse") else []
-    return next(filter(None, map(_read, sorted(older))), None)
+    stored = filter(None, map(_read, [_file(job), *sorted(older)]))
+    return next((run for run in stored if _whole(job, run)), None)
 
 
 def keep(jobs: list[Job], records: list[dict]) -> None:
     """Store the record of each job (``metrics``, ``curves``, of a worker also ``provenance``).
     Raises StorageError."""
     for job, record in zip(jobs, records, strict=True):
+        if not _whole(job, record):
+            epochs = sorted({len(curve) for curve in record["curves"].values()})
+            raise StorageError(
+                f"{job.name}: curves of {epochs} epochs, where the recipe has epochs = "
+                f"{job.condition.recipe.epochs}: something else ended the training; nothing is kept"
+            )
         identity = {"job": job.id, "seed": job.seed, "fingerprint": job.condition.fingerprint}
         stored = identity | {"recipe": job.condition.settings}
         stored |= json.loads(json.dumps(record), parse_float=_rounded)
@@ -60,6 +66,20 @@ def keep(jobs: list[Job], records: list[dict]) -> None:
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
+
+
+def _whole(job: Job, run: dict) -> bool:
+    """Whether all curves have the epochs that the recipe asks for, or those up to where the run
+    diverged or its patience ended. A function's run may have any."""
+    recipe, metrics, curves = job.condition.recipe, run["metrics"], run["curves"]
+    if not recipe:
+        return True
+    early = metrics["diverged"]
+    if recipe.patience:
+        waited = metrics["stop_epoch"] - metrics["best_epoch"] >= recipe.patience
+        early = early or waited or not math.isfinite(metrics["val_loss"])
+    lengths = {len(curve) for curve in curves.values()}
+    return lengths == {metrics["stop_epoch"] if early else recipe.epochs}
 
 
 def _file(job: Job) -> Path:

@@ -58,7 +58,7 @@ def execute(profile: str, name: str) -> None:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
         "cores": os.cpu_count(),
     }  # fmt: skip
-    times.write_text(json.dumps(spent, indent=1) + "\n")
+    times.write_text(json.dumps(spent, indent=1) + "\n", "utf-8")
     part = report.with_suffix(f".{os.getpid()}.part")  # all of the report or nothing
     part.write_text(render(executed), encoding="utf-8")
     part.replace(report)
@@ -103,7 +103,7 @@ def no_child_left():
 def finished(profile: str, name: str) -> int:
     """How many runs a study has finished or found so far."""
     path = Path(".stamps", profile, f"{name}.progress")
-    return json.loads(path.read_text())["done"] if path.exists() else 0
+    return json.loads(path.read_text("utf-8"))["done"] if path.exists() else 0
 
 
 def start(profile: str, name: str) -> Popen:
@@ -112,21 +112,21 @@ def start(profile: str, name: str) -> Popen:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.with_suffix(".progress").unlink(missing_ok=True)
     command = [sys.executable, __file__, profile, name]
-    with log.open("w") as out:
+    with log.open("w", encoding="utf-8") as out:
         return Popen(command, stdin=DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
 
 def failure(profile: str, name: str, code: int) -> str:
     """One line on a study that has failed."""
     log = Path(".stamps", profile, f"{name}.log")
-    said = re.findall(f"^{name} failed: .+", log.read_text(errors="replace"), re.M)
+    said = re.findall(f"^{name} failed: .+", log.read_text("utf-8", errors="replace"), re.M)
     return f"{said[-1] if said else f'{name} failed: exit status {code}'} (full log: {log})"
 
 
 def watch(profile: str, jobs: int, names: list[str]) -> int:
     """Execute studies, the longest first, and show how far they are; return how many failed."""
     path, shown, failed = Path("params", profile, "costs.yaml"), time.time(), []
-    known = yaml.safe_load(path.read_text()) if path.exists() else {}
+    known = yaml.safe_load(path.read_bytes()) if path.exists() else {}
     costs = {name: known.get(name, {"runs": 0, "seconds": 60}) for name in names}
     waiting = sorted(names, key=lambda name: -costs[name]["seconds"])
     threads = str(max(1, (os.cpu_count() or 1) // min(jobs, len(names))))

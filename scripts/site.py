@@ -56,7 +56,7 @@ def main(profile: str) -> int:
     settings = ["-q", "-W", "-c", ROOT / "site", "-d", BUILD / "doctrees"]
     code = build_main([*map(str, settings), str(sources), str(html)])
     for path in html.glob("*.html"):
-        path.write_text(readable_from_disk(path.read_text()))
+        path.write_text(readable_from_disk(path.read_text("utf-8")), "utf-8")
     for path in (html / "_static" / "mathjax").iterdir():  # pages load tex-chtml.js and its fonts
         if path.name not in {"tex-chtml.js", "output"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -70,7 +70,7 @@ def readable_from_disk(page: str) -> str:
     page = re.sub("[🟦🟪⬜🟧]+", r'<span aria-hidden="true">\g<0></span>', page)
     if "tag_ledger" in page:
         library = Path(options.dt_bundle)
-        style, script = library.with_suffix(".css").read_text(), library.read_bytes()
+        style, script = library.with_suffix(".css").read_text("utf-8"), library.read_bytes()
         page = page.replace("</body>", SEARCHABLE % (style, b64encode(script).decode()))
     return page
 

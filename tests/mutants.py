@@ -92,10 +92,10 @@ def broken(mutant: Mutant, folder: Path) -> None:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     path = folder / "fmnist_keras" / mutant.file
-    text = path.read_text()
+    text = path.read_text("utf-8")
     if text.count(mutant.line) != 1:
         raise ValueError(f"{mutant.what}: {mutant.line!r} stands {text.count(mutant.line)} times")
-    path.write_text(text.replace(mutant.line, mutant.becomes))
+    path.write_text(text.replace(mutant.line, mutant.becomes), "utf-8")
 
 
 def caught_by(folder: Path, *arguments: str) -> str:

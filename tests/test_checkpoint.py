@@ -67,7 +67,7 @@ def test_without_a_whole_file_a_run_begins_anew(tmp_path):
 
 
 def test_where_it_cannot_be_written_training_goes_on(tmp_path):
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", "utf-8")
     with pytest.warns(UserWarning, match="no checkpoint of this epoch"):
         single.train_one(CNN.replace(epochs=2), 1, tmp_path / "file" / "run.npz")
 

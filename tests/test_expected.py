@@ -94,6 +94,6 @@ def test_tolerances_grow_by_what_other_rounding_does(runs):
 def test_the_stored_numbers_are_few_and_stand_once():
     files = sorted((ROOT / "tests" / "expected").glob("*/*.csv"))
     assert {path.parent.name for path in files} == {"smoke", "quick"}
-    assert sum(len(path.read_text().splitlines()) for path in files) < 5_000
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in files) < 5_000
     for path in files:
         assert not expected.read(path).duplicated(expected.KEYS).any(), path

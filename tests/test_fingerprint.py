@@ -37,9 +37,9 @@ def test_what_an_edit_changes(package, file, edit, changed):
     assert fingerprint.on_disk() == fingerprint.IMPORTED
     fingerprint.check_unchanged()
     path = package / file
-    before = path.read_text() if path.exists() else ""
-    path.write_text(before.replace(*edit, 1))
-    assert path.read_text() != before
+    before = path.read_text("utf-8") if path.exists() else ""
+    path.write_text(before.replace(*edit, 1), "utf-8")
+    assert path.read_text("utf-8") != before
     now = fingerprint.on_disk()
     assert {name for name in now if now[name] != fingerprint.IMPORTED[name]} == changed
     if changed:

@@ -1,7 +1,7 @@
 """Any function of a seed and settings is a run: kept, shown and trained once, like a recipe's."""
 
 import json
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +21,8 @@ def log(tmp_path):
 @pytest.fixture
 def calls(log):
     """What was called so far."""
-    return lambda: [json.loads(line) for line in open(log)] if os.path.exists(log) else []
+    path = Path(log)
+    return lambda: [json.loads(line) for line in path.open("rb")] if path.exists() else []
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ def grow(log):
 
     def grow(seed, folder, rate, epochs, interrupted_at=None):
         path = folder / "epoch"
-        start = int(path.read_text()) if path.exists() else 0
-        path.write_text(str(epochs))
-        with open(log, "a") as file:
+        start = int(path.read_text("utf-8")) if path.exists() else 0
+        path.write_text(str(epochs), "utf-8")
+        with open(log, "a", encoding="utf-8") as file:
             print(json.dumps([seed, rate, start, epochs]), file=file)
         if start == interrupted_at:
             raise KeyboardInterrupt
@@ -142,6 +143,6 @@ def test_a_search_of_a_function_says_what_it_cannot_maximize():
 def test_a_file_says_what_was_trained(grow, results_folder):
     run({"name": "a", "rate": 0.5, "epochs": 1}, [7], train=grow)
     (path,) = (results_folder / "runs").iterdir()
-    kept = json.loads(path.read_text())
+    kept = json.loads(path.read_text("utf-8"))
     assert kept["recipe"] == {"name": "a", "rate": 0.5, "epochs": 1}
     assert (kept["seed"], kept["curves"]) == (7, {"loss": [1.0]})

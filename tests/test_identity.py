@@ -103,7 +103,7 @@ def edited(text: str) -> list[str]:
 def in_module(folder, source: str) -> types.ModuleType:
     """A new module with this source."""
     path = folder / f"m{next(NUMBERS)}.py"
-    path.write_text(source + "\n")
+    path.write_text(source + "\n", "utf-8")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -162,9 +162,9 @@ def test_helpers_of_ones_own_are_followed(name, tmp_path, monkeypatch):
         text = f"import math\nwidth = {width}\ndef g(): return math.sqrt(width)\n"
         (tmp_path / "package").mkdir(exist_ok=True)
         for file in ("helpers.py", "package/inner.py"):
-            (tmp_path / file).write_text(text)
+            (tmp_path / file).write_text(text, "utf-8")
         inside = "def h():\n    from .inner import g\n    return g()\n"
-        (tmp_path / "package/__init__.py").write_text(inside)
+        (tmp_path / "package/__init__.py").write_text(inside, "utf-8")
         for module in ("helpers", "package", "package.inner"):
             sys.modules.pop(module, None)
         importlib.invalidate_caches()
@@ -189,7 +189,7 @@ def test_a_function_edited_in_its_file_is_refused_until_it_is_loaded(tmp_path):
     module = in_module(tmp_path, "def f(): return 1")
     path = tmp_path / f"{module.__name__}.py"
     for text in ("def f(): return 2\n", "\ndef f(): return 1\n", "def f(:\n", ""):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         with pytest.raises(RecipeError, match=r"^f: uses f, .*reload it if it was edited"):
             identity(module.f)
 

@@ -6,7 +6,8 @@ import types
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fmnist_keras import parameters
 from fmnist_keras.errors import RecipeError
@@ -92,21 +93,96 @@ def test_a_recipes_field_is_checked_as_the_recipe_does(written):
     )
 
 
-def test_defaults_are_what_the_cell_assigns(written):
-    notebook = written(
-        '"""What this asks."""\nimport math\nfrom math import pi\n\n'
-        "epochs: int = 2  # few\nkeep = 1 - 0.1\nrates = [10.0**-n for n in range(3)]"
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('"""What this asks."""\n# a comment\nepochs: int = 2  # few', {"epochs": 2}),
+        ('epochs: "int" = 2\nwords: str', {"epochs": 2}),
+        ("import os\nfrom math import pi\nkeep = 1 - 0.1", {"keep": 0.9}),
+        ("a = b = 2\n(c, d), e = (3, 4), 5", {"a": 2, "b": 2, "c": 3, "d": 4, "e": 5}),
+        ("epochs = 2\nname = f'{epochs} epochs'", {"epochs": 2, "name": "2 epochs"}),
+        ("rates = [10.0**-n for n in range(2)]", {"rates": [1, 0.1]}),
+        ("rates = []\nfor n in range(2):\n    b = n / 2\n    rates += [b]", {"rates": [0, 0.5]}),
+        ("rates = []\nfor n in range(2): rates.append(n)\nprint(rates)", {"rates": [0, 1]}),
+        ("if True:\n    a = 1\nelse:\n    b = 2", {"a": 1}),
+        ("def f(x):\n    y = x\n    return y\na = f(3)", {"a": 3}),
+        ("import numpy as np\nkeep = np.float64(0.5)", {"keep": 0.5}),
+        ("%matplotlib inline\n!ls\n%env A=1\n?print\nepochs = 2", {"epochs": 2}),
+        ("# Parameters\nepochs = 2;", {"epochs": 2}),
+        ("# nothing", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_defaults_are_what_the_cell_assigns(written, capsys, source, found):
+    notebook = written(source)
+    assert defaults(notebook) == found
+    check_parameters(notebook, found)
+    assert message({"other": 1}, notebook=notebook).startswith("other = 1: mine has no such param")
+    assert capsys.readouterr().out == "", "the cell itself has printed that"
+
+
+def test_without_a_cell_of_parameters_there_are_none(written):
+    written("a = 1")
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("a = 1")]), parameters.NOTEBOOKS / "mine.ipynb"
     )
-    assert defaults(notebook) == {"epochs": 2, "keep": 0.9, "rates": [1, 0.1, 0.01]}
+    assert defaults("mine") == {}
+    assert message({"a": 1}, notebook="mine").endswith("no such parameter: known names: none")
+
+
+@pytest.mark.parametrize("cell", [new_code_cell, new_markdown_cell])
+def test_papermill_fills_one_cell_of_code(written, cell):
+    cells = [cell("b = 1"), new_code_cell("a = 1")]
+    for each in cells:
+        each.metadata["tags"] = ["parameters"]
+    written("a = 1")
+    nbformat.write(new_notebook(cells=cells), parameters.NOTEBOOKS / "mine.ipynb")
+    assert "this tag must stand at one cell" in message({}, notebook="mine")
 
 
 @pytest.mark.parametrize(
     ("source", "reason"),
-    [("a = 1 /", "SyntaxError: invalid syntax"), ("a = b", "NameError: name 'b' is not defined")],
-)
+    [
+        ("a = 1 /", "SyntaxError: invalid syntax"),
+        ("a = b", "NameError: name 'b' is not defined"),
+        ("files = !ls", "SyntaxError: its values must be plain Python, without % or !: files = "),
+        ("%%time\nepochs = 2", "SyntaxError: its values must be plain Python, without % or !: g"),
+        ("%time epochs = 2", "SyntaxError: its values must be plain Python, without % or !: get"),
+        ("seeds = range(5)", "TypeError: seeds holds a range: a parameter is a number, string, li"),
+        ("from pathlib import Path\na = [Path()]", "TypeError: a holds a PosixPath: a parameter"),
+    ],
+)  # fmt: skip
 def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
     text = message({}, notebook=written(source))
     assert text.startswith(f"notebooks/mine.ipynb, cell `parameters`: {reason}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "epochs = 2\nlong = 5 * epochs",
+        "epochs = 2\nlong: str = f'{epochs} epochs'",
+        "epochs, long = 2, []\nfor n in range(epochs): long.append(n)",
+        "epochs, long = 2, {}\nlong['a'] = epochs",
+        "epochs = 2\nif epochs > 1:\n    long = 1",
+    ],
+)
+def test_a_value_computed_from_a_given_one_is_given_too(written, tmp_path, source):
+    """Papermill sets values after the cell has run: it would have used the default."""
+    written(f"{source}\nother = 1\nassert epochs < other + 5")
+    path = tmp_path / "mine.yaml"
+    path.write_text("epochs: 3", "utf-8")
+    with pytest.raises(
+        RecipeError, match="`parameters`: long is computed there from epochs: give "
+    ):
+        read(path)
+    cell = "# Parameters\nepochs = 3\n"
+    with pytest.raises(RecipeError, match="long is computed there from epochs"):
+        check_namespace("mine", {"In": ["", cell], "epochs": 3, **defaults("mine")})
+    path.write_text(yaml.dump({"epochs": 3, "long": defaults("mine")["long"] or [1]}), "utf-8")
+    read(path)
+    path.write_text("other: 3", "utf-8")
+    assert read(path) == {"other": 3}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +199,7 @@ def test_a_cell_of_parameters_that_fails_is_one_line(written, source, reason):
 )  # fmt: skip
 def test_a_wrong_parameter_file_is_one_line(tmp_path, text, words):
     path = tmp_path / "02_baseline.yaml"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     assert message(path, lambda _, path: read(path)).startswith(f"{path}: {words}")
 
 

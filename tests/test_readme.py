@@ -17,13 +17,14 @@ from fmnist_keras.settings import ROOT
 
 def blocks(heading: str) -> list[tuple[str, str]]:
     """(language, text) of each block of code under a heading of the README."""
-    section = (ROOT / "README.md").read_text().split(f"### {heading}\n")[1].split("\n### ")[0]
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text.split(f"### {heading}\n")[1].split("\n### ")[0]
     return re.findall(r"```(\w+)\n(.*?)```", section, re.S)
 
 
 def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_path):
     """Written anew, nothing changes."""
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text("utf-8")
     (profile,) = set(re.findall(r"\(reports/(\w+)", readme))
     report, figure = (f"reports/{profile}/{name}" for name in ("17_summary.ipynb", "headline.png"))
     (tmp_path / figure).parent.mkdir(parents=True)
@@ -31,7 +32,7 @@ def test_its_blocks_and_figure_are_those_of_the_reports_that_it_links_to(tmp_pat
     for name in ("README.md", report):
         shutil.copy(ROOT / name, tmp_path / name)
     subprocess.run([sys.executable, tmp_path / "scripts" / "readme.py", profile], check=True)
-    assert (tmp_path / "README.md").read_text() == readme
+    assert (tmp_path / "README.md").read_text("utf-8") == readme
     assert (tmp_path / figure).read_bytes() == (ROOT / figure).read_bytes()
 
 
@@ -50,8 +51,9 @@ def test_a_study_is_three_files_that_pass_the_tests(tmp_path, monkeypatch):
     for folder in ("notebooks", "params/quick"):
         (project / folder).mkdir(parents=True)
     nbformat.write(new_notebook(cells=cells), notebook)
-    (project / "fmnist_keras" / "evidence" / "claims" / "20_momentum.yaml").write_text(claims)
-    (project / "params" / "quick" / "20_momentum.yaml").write_text(given)
+    folder = project / "fmnist_keras" / "evidence" / "claims"
+    (folder / "20_momentum.yaml").write_text(claims, "utf-8")
+    (project / "params" / "quick" / "20_momentum.yaml").write_text(given, "utf-8")
 
     monkeypatch.setenv("PYTHONPATH", str(project))
     report = tmp_path / "report.ipynb"

@@ -40,8 +40,9 @@ def trained(monkeypatch):
 def formula(recipe, seed):
     """What stands for a trained run."""
     accuracy = 0.9 - 0.1 * abs(math.log10(recipe.learning_rate)) + 0.001 * seed
-    curves = {"val_accuracy": [accuracy / 2, accuracy], "seconds": [1.0, 2.0]}
-    metrics = {"val_accuracy": accuracy, "seconds": 2.0}
+    epochs = recipe.epochs
+    curves = {"val_accuracy": [accuracy] * epochs, "seconds": [1.0] * epochs}
+    metrics = {"val_accuracy": accuracy, "seconds": 2.0, "stop_epoch": epochs, "diverged": 0.0}
     return SimpleNamespace(metrics=metrics, curves=curves, model=None)
 
 
@@ -139,7 +140,41 @@ def test_a_damaged_file_costs_its_own_run_alone(trained, cnn, results_folder, da
     trained.clear()
     assert_frame_equal(run(cnn, [0, 1, 2]).runs, first.runs)
     assert trained == [(0.01, 1)]
-    assert json.loads(path.read_text())["seed"] == 1
+    assert json.loads(path.read_text("utf-8"))["seed"] == 1
+
+
+def test_a_run_cut_short_is_none(trained, cnn, results_folder, monkeypatch):
+    whole = cnn.replace(epochs=3)
+    with monkeypatch.context() as patch:
+        shorter = [formula(cnn.replace(epochs=2), 0)]
+        patch.setattr(training, "train", lambda *arguments: shorter)
+        with pytest.raises(StorageError, match=r": curves of \[2\] epochs, where .* epochs = 3: "):
+            run(whole, [0])
+        assert not list((results_folder / "runs").glob("*"))
+        shorter[0].curves["loss"] = [1.0] * 3
+        with pytest.raises(StorageError, match=r": curves of \[2, 3\] epochs"):
+            run(whole, [0])
+    run(whole, [0])
+    (path,) = (results_folder / "runs").glob("*.json")
+    path.write_text(path.read_text("utf-8").replace('"seconds": [1.0, ', '"seconds": ['), "utf-8")
+    run(whole, [0])
+    assert len(trained) == 2, "a stored one is trained again"
+
+
+def test_a_run_that_stops_early_is_whole(small, trained, monkeypatch):
+    recipe = small.replace(model="simple_cnn", patience=2, epochs=9)
+
+    def stopped(best_epoch, **metrics):
+        made = formula(recipe.replace(epochs=4), 0)
+        made.metrics.update(best_epoch=best_epoch, val_loss=1.0, **metrics)
+        return [made]
+
+    for seed, found in enumerate([stopped(2), stopped(3, diverged=1.0)]):
+        monkeypatch.setattr(training, "train", lambda *arguments, found=found: found)
+        assert run(recipe, [seed]).runs["stop_epoch"].tolist() == [4]
+    monkeypatch.setattr(training, "train", lambda *arguments: stopped(3))
+    with pytest.raises(StorageError, match=r"curves of \[4\] epochs"):
+        run(recipe, [2])
 
 
 def test_a_diverged_run_is_a_run(small):
@@ -157,10 +192,11 @@ def test_a_diverged_run_is_a_run(small):
 def test_a_run_without_finite_objective_comes_last(small, monkeypatch, loss):
     def train(recipe, seeds, checkpoint):
         value = loss if recipe.learning_rate == 0.1 else 5.0
-        return [training.Run({"val_loss": value}, {}, None) for _ in seeds]
+        metrics = {"val_loss": value, "stop_epoch": 1, "diverged": 0.0}
+        return [training.Run(metrics, {"val_loss": [value]}, None) for _ in seeds]
 
     monkeypatch.setattr(training, "train", train)
-    recipes = small.replace(task="inpaint").grid(learning_rate=[0.1, 0.2])
+    recipes = small.replace(task="inpaint", epochs=1).grid(learning_rate=[0.1, 0.2])
     assert run(recipes, [0]).runs["objective"].tolist() == [-math.inf, -5.0]
 
 
@@ -184,7 +220,7 @@ def test_a_run_that_raised_can_be_run_again(trained, cnn, monkeypatch, error):
 def test_a_file_in_the_folders_place_is_one_line_before_anything_trains(
     trained, cnn, results_folder
 ):
-    results_folder.write_text("")
+    results_folder.write_text("", "utf-8")
     with pytest.raises(StorageError, match=r"^.*results.*: .*; put that right .* goes on$"):
         run(cnn, [0])
     assert trained == []
@@ -218,9 +254,9 @@ training.train = announced
 run(recipes(int(sys.argv[1])), [0, 1])
 """
 FORMULA = """
-import sys, time, types
+import contextlib, sys, time, types
 stub = sys.modules["fmnist_keras.training"] = types.ModuleType("stub")  # no TensorFlow to load
-from fmnist_keras import provenance
+from fmnist_keras import conditions, provenance
 from tests.test_runs import PROVENANCE, formula, recipes, run
 
 def train(recipe, seeds, checkpoint):
@@ -229,6 +265,7 @@ def train(recipe, seeds, checkpoint):
     return [formula(recipe, seed) for seed in seeds]
 
 stub.train, stub.worth_stacking = train, lambda recipe: True
+conditions.pinned = contextlib.nullcontext
 provenance.current = lambda: dict.fromkeys(PROVENANCE, "")
 run(recipes(int(sys.argv[1])), list(range(9)))
 """
@@ -369,9 +406,9 @@ def test_committed_runs_come_before_local_ones_until_clean(
     run(cnn, [0])
     store.archive("paper")
     (path,) = (results_folder / "runs").glob("*.json")
-    local = json.loads(path.read_text())
+    local = json.loads(path.read_text("utf-8"))
     local["metrics"]["val_accuracy"] = 0.5  # as on another processor
-    path.write_text(json.dumps(local))
+    path.write_text(json.dumps(local), "utf-8")
     options(report="paper/02_baseline")
     assert run(cnn, [0]).runs["val_accuracy"][0] > 0.6
     options(report="quick/02_baseline")

@@ -34,7 +34,7 @@ class Project:
         self.folder, self.reports, self.started = folder, folder / "reports" / "quick", []
         self.env = {key: value for key, value in os.environ.items() if key not in OURS}
         shutil.copytree(ROOT / "scripts", folder / "scripts")
-        (folder / "scripts" / "site.py").write_text("")  # test_site.py has real reports for it
+        (folder / "scripts" / "site.py").write_bytes(b"")  # test_site.py has real reports for it
         shutil.copy(ROOT / "Makefile", folder)
         for name in ("notebooks", "params/quick", "fmnist_keras", "benchmarks", ".venv", ".stamps"):
             (folder / name).mkdir(parents=True)
@@ -50,7 +50,7 @@ class Project:
         nbformat.write(new_notebook(cells=cells), self.folder / "notebooks" / f"{name}.ipynb")
 
     def parameters(self, name: str, text: str) -> None:
-        (self.folder / "params" / "quick" / f"{name}.yaml").write_text(text)
+        (self.folder / "params" / "quick" / f"{name}.yaml").write_text(text, "utf-8")
 
     def start(self, *command: str, **settings) -> subprocess.Popen:
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | settings
@@ -69,7 +69,7 @@ class Project:
         """The kernel that runs WAIT, as soon as it does."""
         for _ in range(600):
             with contextlib.suppress(FileNotFoundError, ValueError):
-                return psutil.Process(int((self.folder / "pid").read_text()))
+                return psutil.Process(int((self.folder / "pid").read_text("utf-8")))
             time.sleep(0.1)
         raise TimeoutError("no kernel ran the notebook within a minute")
 
@@ -126,14 +126,14 @@ def test_the_same_outputs_give_the_same_bytes(project):
 )  # fmt: skip
 def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project, source, words):
     project.reports.mkdir(parents=True)
-    (project.reports / "02_baseline.ipynb").write_text("old")
+    (project.reports / "02_baseline.ipynb").write_text("old", "utf-8")
     project.notebook("02_baseline", source)
     log = ".stamps/quick/02_baseline.log"
     code, lines = project.execute("02_baseline")
     line = f"02_baseline failed: {words} (full log: {log})"
     assert (code, lines) == (1, ["02_baseline started", line, "failed: 02_baseline"])
-    assert ("Traceback" in (project.folder / log).read_text()) == ("Error" in words)
-    assert (project.reports / "02_baseline.ipynb").read_text() == "old"
+    assert ("Traceback" in (project.folder / log).read_text("utf-8")) == ("Error" in words)
+    assert (project.reports / "02_baseline.ipynb").read_text("utf-8") == "old"
     assert project.files() == {"02_baseline.ipynb"}
 
 
@@ -141,7 +141,7 @@ def test_a_failure_is_one_line_and_a_log_and_leaves_the_old_report(project, sour
 @pytest.mark.parametrize("occupied", ["reports", ".stamps/quick"])
 def test_a_file_in_the_place_of_a_folder_is_one_line(project, occupied):
     project.notebook("02_baseline", "1")
-    (project.folder / occupied).write_text("")
+    (project.folder / occupied).write_text("", "utf-8")
     code, lines = project.execute("02_baseline")
     assert code == 1
     (line,) = [line for line in lines if line.startswith("02_baseline failed: ")]
@@ -154,7 +154,7 @@ def test_the_storage_is_what_was_typed(project, by):
     url = """sqlite:///pa$$w'o"r\\d$x%20#.db"""
     project.notebook("02_baseline", "1")
     program = "import os; print(os.environ['FMNIST_OPTIONS'])"
-    (project.folder / "scripts" / "report.py").write_text(program)
+    (project.folder / "scripts" / "report.py").write_text(program, "utf-8")
     if by == "environment":
         project.env["STORAGE"] = url
     _, lines = project.run("make", "baseline", *[f"STORAGE={url}"] * (by == "switch"), "REUSE=1")
@@ -198,7 +198,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "all")
     assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "17_summary"}
-    assert '"quick\\n"' in (project.reports / "17_summary.ipynb").read_text()
+    assert '"quick\\n"' in (project.reports / "17_summary.ipynb").read_text("utf-8")
     site = project.folder / ".stamps" / "site-quick"
     assert site.exists()
     assert project.run("make", "all") == (0, lines[-1:])

@@ -30,8 +30,10 @@ def trained(monkeypatch):
     def train(recipe, seeds, checkpoint):
         calls.append((recipe.learning_rate, tuple(seeds)))
         miss = math.log10(recipe.learning_rate / BEST_RATE)
-        metrics = [{"val_accuracy": 0.9 - 0.1 * miss**2 + 0.001 * s, "seconds": 1.0} for s in seeds]
-        return [training.Run(m, {"val_accuracy": [m["val_accuracy"]]}, None) for m in metrics]
+        rest = {"seconds": 1.0, "stop_epoch": recipe.epochs, "diverged": 0.0}
+        metrics = [{"val_accuracy": 0.9 - 0.1 * miss**2 + 0.001 * s, **rest} for s in seeds]
+        curve = [0.5] * recipe.epochs
+        return [training.Run(each, {"val_accuracy": curve}, None) for each in metrics]
 
     monkeypatch.setattr(training, "train", train)
     return calls
@@ -217,9 +219,9 @@ def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, run
 
     def grow(seed, folder, rate, epochs):
         path = folder / "epoch"
-        start = int(path.read_text()) if path.exists() else 0
-        path.write_text(str(epochs))
-        with log.open("a") as file:
+        start = int(path.read_text("utf-8")) if path.exists() else 0
+        path.write_text(str(epochs), "utf-8")
+        with log.open("a", encoding="utf-8") as file:
             print(json.dumps([rate, start, epochs]), file=file)
         return {"val_accuracy": rate * epochs / 9}
 
@@ -228,14 +230,14 @@ def test_a_pruner_ends_trials_at_its_rungs(tmp_path, results_folder, pruner, run
     table = found.trials()
     assert 0 < sum(table["state"] == "pruned") < 12
     assert found.best == {"epochs": 9, "rate": pytest.approx(table["rate"].max())}
-    trained = [json.loads(line) for line in log.read_text().splitlines()]
+    trained = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     for rate, part in itertools.groupby(trained, key=lambda each: each[0]):
         steps = [(start, end) for _, start, end in part]
         ends = [0, *rungs, 9][: len(steps) + 1]
         assert steps == list(itertools.pairwise(ends)), f"{rate}: goes on, never begins again"
     assert list((results_folder / "checkpoints").iterdir()) == []
     assert_frame_equal(search({"epochs": 9}, 12, [0], **options).trials(), table)
-    assert len(log.read_text().splitlines()) == len(trained), "nothing is trained again"
+    assert len(log.read_text("utf-8").splitlines()) == len(trained), "nothing is trained again"
     assert [trial.state.name.lower() for trial in stored(results_folder)] == list(table["state"])
 
 

@@ -94,7 +94,7 @@ def test_the_front_page_says_how_each_chapters_runs_came_to_be(pages):
     assert "The versions of all runs: python 3" in page.get_text()
     rows = [row.get_text(" ") for row in page.select(".tag_provenance tbody tr")]
     for path in CHAPTERS:
-        for fingerprint in re.findall(r"<td>([0-9a-f]{12})</td>", path.read_text()):
+        for fingerprint in re.findall(r"<td>([0-9a-f]{12})</td>", path.read_text("utf-8")):
             assert any(path.stem in row and fingerprint in row for row in rows), path.stem
 
 

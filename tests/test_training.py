@@ -133,7 +133,7 @@ def test_decay_is_coupled(small):
 
 @pytest.mark.parametrize("case", torch_curves.CASES)
 def test_the_same_curve_as_torch(case):
-    theirs = json.loads(torch_curves.STORED.read_text())[case]
+    theirs = json.loads(torch_curves.STORED.read_text("utf-8"))[case]
     ours = training.train_one(torch_curves.recipe(case), torch_curves.SEED).curves["running_loss"]
     assert theirs[-1] < theirs[0] - 0.05
     np.testing.assert_allclose(ours, theirs, rtol=2e-4)

@@ -16,7 +16,7 @@ Arm = Annotated[
 """One arm of a comparison: recipe fields that pick its runs, a name alone, or a plain number."""
 Arms = Annotated[tuple[Arm, ...], BeforeValidator(listed)]
 FOLDER = Path(__file__).parent
-SOURCES = {row["id"]: row["name"] for row in yaml.safe_load((FOLDER / "sources.yaml").read_text())}
+SOURCES = {row["id"]: row["name"] for row in yaml.safe_load((FOLDER / "sources.yaml").read_bytes())}
 SOURCES |= {"X": "sources side by side", "ours": "our finding"}
 
 

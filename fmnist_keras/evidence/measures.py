@@ -29,7 +29,7 @@ class Unit:
 
 UNITS = {
     column: Unit(f" {name}", **fields)
-    for name, fields in yaml.safe_load(Path(__file__).with_name("units.yaml").read_text()).items()
+    for name, fields in yaml.safe_load(Path(__file__).with_name("units.yaml").read_bytes()).items()
     for column in fields.pop("columns")
 }
 
