@@ -17,7 +17,7 @@ isolate(FOLDER.name)
 def pytest_ignore_collect(collection_path):
     """Whether to pass over a notebook; None leaves it to pytest."""
     is_notebook = collection_path.suffix == ".ipynb"
-    return is_notebook and collection_path not in chapters(collection_path.parent) or None
+    return (is_notebook and collection_path not in chapters(collection_path.parent)) or None
 
 
 def pytest_collectstart(collector):
