@@ -30,7 +30,6 @@ export PYTHONWARNINGS := ignore::DeprecationWarning,ignore::FutureWarning
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export PYTHONUTF8 := 1
 unexport PYTHONPATH PYTHONHOME# another project's modules
-
 NAME := [0-9][0-9]_[a-z0-9_][a-z0-9_]*
 CHAPTERS := $(shell ls notebooks | LC_ALL=C sed -n 's/^\($(NAME)\)\.ipynb$$/\1/p')
 STUDIES := $(shell printf '%s\n' $(CHAPTERS) | cut -c4-)
@@ -40,7 +39,6 @@ STAMPS := $(CHAPTERS:%=.stamps/$(PROFILE)/%)
 SITE := .stamps/site-$(PROFILE)
 READY := .venv/ready .stamps/data $(if $(SCHEDULER),.venv/dask)
 
-.DEFAULT_GOAL := help
 .DELETE_ON_ERROR .NOTPARALLEL .SECONDEXPANSION:
 .PHONY: $(STUDIES) all archive bench check clean dashboard help lab lint mutants readme references \
   site smoke test test-distributed worker
@@ -52,8 +50,7 @@ help: ## list the targets
 # A stamp older than its study's parts puts the study into PLAN. report.py executes the plan and writes
 # the stamps. The summary comes last, as it reads the other reports.
 report = $(if $(1),$(BIN)/python scripts/report.py $(PROFILE) $(JOBS) $(1),:)
-execute = $(call report,$(filter-out %_summary,$(PLAN))) && \
-  $(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
+execute = $(call report,$(filter-out %_summary,$(PLAN))) && $(call report,$(filter %_summary,$(PLAN)))$(eval PLAN :=)
 all: $(STAMPS) ## set up, re-execute every study that is not up to date, build the site (PROFILE=quick)
 	@$(execute)
 	+@$(if $(filter smoke,$(PROFILE)),,$(MAKE) --no-print-directory --silent $(SITE))
@@ -88,8 +85,7 @@ lab: $(READY) ## open copies of the notebooks in JupyterLab
 	@mkdir -p lab && for chapter in $(CHAPTERS:%=%.ipynb); do \
 	  test -e lab/$$chapter || cp notebooks/$$chapter lab || exit; done
 	@echo "lab/ holds copies to try things in, made once; what is in notebooks/ stays as it is"
-	$(BIN)/python -m jupyterlab --ServerApp.root_dir=$(call quoted,$(CURDIR)) \
-	  $(if $(filter 0,$(shell id -u)),--allow-root) lab/00_one_run_by_hand.ipynb
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir=$(call quoted,$(CURDIR)) $(if $(filter 0,$(shell id -u)),--allow-root) lab/00_one_run_by_hand.ipynb
 dashboard: .venv/ready ## browse the searches in Optuna's dashboard, in the web browser (PORT=8080)
 	@$(BIN)/python -m optuna_dashboard._cli $(call quoted,$(or $(value STORAGE),sqlite:///results/searches.db)) --port $(PORT)
 worker: .venv/dask $(READY) ## train what the scheduler sends (SCHEDULER=tcp://host:8786); without one, start it too

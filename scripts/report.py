@@ -32,8 +32,10 @@ import yaml
 from PIL import Image
 from rich.progress import Progress, TimeElapsedColumn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fmnist_keras.settings import ROOT, usable_cores
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 DOCUMENT = {"kernelspec": KERNEL, "language_info": {"name": "python"}}  # nothing of the machine
 KEPT = {"tags", "mystnb", "format"}  # of a cell's metadata: what the site reads
@@ -67,7 +69,6 @@ def execute(profile: str, name: str) -> None:
     import papermill
 
     from fmnist_keras.parameters import read
-    from fmnist_keras.settings import usable_cores
 
     summary = name.endswith("_summary")
     given = {"profile": profile} if summary else read(Path("params", profile, f"{name}.yaml"))
@@ -155,12 +156,10 @@ def finished(report: str) -> int:
 def start(report: str) -> Popen:
     """Execute a study in a session of its own, so that Ctrl-C does not reach it."""
     options = json.loads(os.environ.get("FMNIST_OPTIONS") or "{}") | {"report": report}
+    os.environ["FMNIST_OPTIONS"] = json.dumps(options)
     command = [sys.executable, __file__, *report.split("/")[::2]]
     with Path(".stamps", f"{report}.log").open("w") as out:
-        return Popen(
-            command, stdin=DEVNULL, stdout=out, stderr=out, start_new_session=True,
-            env=os.environ | {"FMNIST_OPTIONS": json.dumps(options)},
-        )  # fmt: skip
+        return Popen(command, stdin=DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
 
 def failure(report: str, code: int) -> str:
@@ -172,8 +171,6 @@ def failure(report: str, code: int) -> str:
 
 def watch(profile: str, jobs: int, names: list[str]) -> int:
     """Execute studies, the longest first, and show how far they are; return how many failed."""
-    from fmnist_keras.settings import usable_cores
-
     path, reported, failed = Path("params", profile, "costs.yaml"), time.time(), []
     known = yaml.safe_load(path.read_bytes()) if path.exists() else {}
     costs = {name: known.get(name, {"runs": 0, "seconds": 60}) for name in names}

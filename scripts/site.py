@@ -23,9 +23,8 @@ from sphinx.cmd.build import build_main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.report import DOCUMENT, chapters
+from scripts.report import DOCUMENT, ROOT, chapters
 
-ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "site" / "build"
 CONTENTS = """[All numbers, claims and facts](ledger.ipynb)
 
