@@ -53,7 +53,8 @@ def isolate(folder: str) -> None:
     IPython, Jupyter and matplotlib. An empty folder takes what it writes aside."""
     from ipykernel.kernelspec import write_kernel_spec
 
-    defaults = "--IPKernelApp.exec_lines=__import__('matplotlib').rcdefaults()"  # no matplotlibrc
+    # No matplotlibrc of any folder counts, and a list of fonts is made before the first cell.
+    defaults = "--IPKernelApp.exec_lines=__import__('matplotlib.font_manager').rcdefaults()"
     write_kernel_spec(Path(folder, "kernels", "python3"), extra_arguments=[defaults])
     for name in [*os.environ]:
         if name.startswith(("IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "PYTHONSTARTUP")):
