@@ -188,11 +188,11 @@ def test_an_interrupt_says_one_line_and_leaves_nothing(project, number):
 
 @pytest.mark.slow
 def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(project):
-    project.notebook("01_data", "1 / (images_shown - 1)")
+    project.notebook("01_data", "1 / (epochs - 1)")
     project.notebook("02_baseline", "import os; os.kill(os.getppid(), 9)")  # the whole execution
     project.notebook("03_learning_rate", "1")
     project.notebook("17_summary", "print(profile)")
-    project.parameters("01_data", "images_shown: 1")
+    project.parameters("01_data", "epochs: 1")
     project.parameters("costs", "03_learning_rate: {runs: 0, seconds: 90}")
     code, lines = project.run("make", "all", "JOBS=1")
     division = "ZeroDivisionError: division by zero (full log: "
@@ -202,7 +202,7 @@ def test_make_all_goes_on_after_a_failure_and_repeats_nothing_that_is_done(proje
     assert lines[3].startswith(f"01_data failed: {division}")
     assert lines[5].startswith("02_baseline failed: exit status -9")
     assert lines[6] == "failed: 01_data, 02_baseline"
-    project.parameters("01_data", "images_shown: 2")
+    project.parameters("01_data", "epochs: 2")
     project.notebook("02_baseline", "1")
     _, lines = project.run("make", "all")
     assert {line.split()[0] for line in lines[:-1]} == {"01_data", "02_baseline", "17_summary"}
