@@ -73,7 +73,7 @@ def write_pages(path: Path, sources: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     lines = {cell.id: 10_000 * number for number, cell in enumerate(cells, 1)}  # for warnings
     for cell in cells:
-        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "hide-input"})
         for name, image in cell.pop("attachments", {}).items():
             ((kind, data),) = image.items()
             cell.source = cell.source.replace(f"attachment:{name}", f"data:{kind};base64,{data}")
