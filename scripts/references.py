@@ -24,16 +24,16 @@ from papermill.parameterize import parameterize_notebook
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fmnist_keras import expected
-from fmnist_keras.parameters import read
+from fmnist_keras.parameters import NOTEBOOKS, read
 from fmnist_keras.settings import ROOT
-from scripts.report import DOCUMENT
+from scripts.report import DOCUMENT, chapters, isolate, write
 
 OLDER = [("AVX2", "AVX2"), ("SSE41", "SSE4_2")]  # instructions, as oneDNN and XLA call them
 ROUNDING_FACTOR = 5  # a third processor may move a number that much farther than a second one does
 
 
 def main(profile: str, *names: str) -> None:
-    for path in sorted(ROOT.glob("notebooks/*.ipynb")):
+    for path in chapters(NOTEBOOKS):
         if names and path.stem not in names:
             continue
         notebook, ours = executed(path, profile)
@@ -44,7 +44,7 @@ def main(profile: str, *names: str) -> None:
             expected.write(ours, expected.EXPECTED / profile / f"{path.stem}.csv")
         if profile == "smoke":
             keep_what_is_printed(notebook, path.stem, ours)
-            nbformat.write(notebook, path)
+            write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
         print(path.stem, "stored", flush=True)
 
 
@@ -84,4 +84,6 @@ def keep_what_is_printed(notebook, name: str, stored: pd.DataFrame | None) -> No
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        isolate(folder)
+        main(*sys.argv[1:])

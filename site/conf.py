@@ -12,7 +12,7 @@ nb_execution_mode = "off"  # reports are executed already
 nb_render_markdown_format = "myst"
 nb_mime_priority_overrides = [("html", "text/html", 0), ("html", "text/markdown", 1)]
 nb_code_prompt_show = "Show the code"
-suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
+suppress_warnings = ["mystnb.unknown_mime_type", "myst.header", "misc.highlighting_failure"]
 
 html_theme = "sphinx_book_theme"
 html_context = {"default_mode": "auto"}

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("fmnist_keras", "notebooks", "tests", "params", "pyproject.toml")
-NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval.cfg"]
+COPIED = ("fmnist_keras", "notebooks", "scripts", "tests", "params", "pyproject.toml")
+NBVAL = ["--nbval-lax", "--nbval-kernel-name=python3", "--nbval-sanitize-with", "tests/nbval.cfg"]
 NBVAL += ["-p", "tests.nbval_settings"]
 ARITHMETIC = ("data", "models", "recipe", "training", "stacked")
 UNIT_TESTS = [f"tests/test_{name}.py" for name in ARITHMETIC]

@@ -14,8 +14,9 @@ from fmnist_keras import evidence
 from fmnist_keras.evidence.claims import claims
 from fmnist_keras.parameters import NOTEBOOKS, read
 from fmnist_keras.settings import ROOT
+from scripts.report import chapters
 
-NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+NAMES = [path.stem for path in chapters(NOTEBOOKS)]
 GIVEN = sorted(path for path in ROOT.glob("params/*/*.yaml") if path.stem != "costs")
 
 
@@ -93,9 +94,11 @@ def test_a_wrong_parameter_stops_the_study_before_it_trains(tmp_path, results_fo
 
 
 def test_committed_reports_are_whole_and_without_errors():
-    for name in (path for path in ROOT.glob("reports/*/*.ipynb") if path.parent.name != "smoke"):
+    for name in chapters(ROOT / "reports" / "paper"):
         cells = nbformat.read(name, as_version=4).cells
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert outputs, name
+        for cell in (cell for cell in cells if "mystnb" in cell.metadata):  # describes a figure
+            assert any("image/png" in output.data for output in cell.outputs), (name, cell.source)
         kinds = {output.get("name", output.output_type) for output in outputs}
         assert not kinds & {"stderr", "error"}, name

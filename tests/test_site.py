@@ -7,18 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from fmnist_keras import evidence
 from fmnist_keras.chapter import collect
 from fmnist_keras.settings import ROOT
+from scripts.report import chapters
 
 pytestmark = pytest.mark.slow
 
 PROFILE = "paper"  # what make site shows
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHAPTERS = [p for p in (ROOT / "reports" / PROFILE).glob("*.ipynb") if p.stem != "17_summary"]
+CHAPTERS = [p for p in chapters(ROOT / "reports" / PROFILE) if p.stem != "17_summary"]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
@@ -26,14 +29,19 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 def site(tmp_path_factory) -> Path:
     """The folder of the built pages; the project's own site is left alone."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("scripts", "site", f"reports/{PROFILE}"):
-        shutil.copytree(
-            ROOT / name, copy / name, ignore=shutil.ignore_patterns("build", "*.parquet")
-        )
-    command = [sys.executable, "scripts/site.py", PROFILE]
-    built = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600)
-    assert built.returncode == 0, built.stdout + built.stderr
+    shutil.copytree(ROOT / "reports" / PROFILE, copy / "reports" / PROFILE)
+    assert build(copy) == [], "nothing to warn of"
     return copy / "site" / "build" / "html"
+
+
+def build(project: Path) -> list[str]:
+    """Build the site of a folder with reports; the lines that this says."""
+    for name in ("scripts", "site", "fmnist_keras"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("build"))
+    command = [sys.executable, "scripts/site.py", PROFILE]
+    built = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return built.stderr.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +146,44 @@ def test_the_ledger_can_be_searched(site, browser):
     page.wait_for_timeout(300)
     assert 0 < rows.count() < before
     page.close()
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+PNG += "WjR9awAAAABJRU5ErkJggg=="
+WILD = [  # a cell, and what is said of it
+    (new_markdown_cell("### Begins deep\n\n## Twice\n\n##### Skips\n\n## Twice"), None),
+    (new_code_cell("!pip list | head -3"), None),
+    (new_code_cell("%%bash\nif true; then echo 'it''s'; fi"), None),
+    (new_code_cell("names = !ls\nprint?\n%timeit 1 + 1"), None),
+    (new_markdown_cell("[data](../data/mine.csv)"), "'../data/mine.csv'"),
+    (new_markdown_cell("[chapter](99_gone.ipynb)"), "'99_gone.ipynb'"),
+    (new_markdown_cell("{ref}`nowhere` and [this][undefined]"), "undefined label: 'nowhere'"),
+    (new_markdown_cell("![gone](images/gone.png)"), "images/gone.png"),
+    (new_markdown_cell("![p](attachment:a.png)", attachments={"a.png": {"image/png": PNG}}), None),
+    (new_markdown_cell("<div><p>open <b>HTML</div>\n\n<script>let x</script> $\\frac{1}{2$"), None),
+    (new_markdown_cell("```{nosuch}\nx\n```\n\n---"), "'nosuch'"),
+    (new_code_cell("w", outputs=[new_output("display_data", data={
+        "application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Slider()"})]),
+     None),
+    (new_code_cell("1 / 0", outputs=[new_output("error", ename="E", evalue="v")]), None),
+]  # fmt: skip
+
+
+def test_it_shows_whatever_an_author_writes_and_names_the_cell_of_what_is_amiss(tmp_path):
+    reports = tmp_path / "reports" / PROFILE
+    reports.mkdir(parents=True)
+    ledger = new_markdown_cell("## Ledger", metadata={"tags": ["ledger"]})
+    pages = {"17_summary": [new_markdown_cell("# Summary"), ledger], "21_no_heading": [],
+             "20_wild": [cell for cell, _ in WILD], "20_wild-Copy1": []}  # fmt: skip
+    for name, cells in pages.items():
+        nbformat.write(new_notebook(cells=cells), reports / f"{name}.ipynb")
+    said = build(tmp_path)
+    expected = [(f"20_wild.ipynb, cell {i}: ", text) for i, (_, text) in enumerate(WILD, 1) if text]
+    for cell, text in expected:
+        assert any(cell in line and text in line for line in said), (cell, text, said)
+    assert len(said) == len(expected), said
+    html = tmp_path / "site" / "build" / "html"
+    assert {"20_wild.html", "21_no_heading.html"} < {path.name for path in html.glob("*.html")}
+    assert not (html / "20_wild-Copy1.html").exists()
+    assert "21 · no heading" in (html / "index.html").read_text()
+    assert '<img alt="p" src="data:image/png' in (html / "20_wild.html").read_text()
