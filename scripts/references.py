@@ -29,6 +29,8 @@ from fmnist_keras.settings import ROOT
 from scripts.report import DOCUMENT, chapters, isolate, write
 
 OLDER = [("AVX2", "AVX2"), ("SSE41", "SSE4_2")]  # instructions, as oneDNN and XLA call them
+PASSED_OVER = {"smoke/14_readings", "quick/14_readings", "quick/15_inside_the_network"}
+"""Not stored: their recipes are mostly those of other chapters, and 15's are stored for smoke."""
 ROUNDING_FACTOR = 5  # a third processor may move a number that much farther than a second one does
 
 
@@ -37,6 +39,7 @@ def main(profile: str, *names: str) -> None:
         if names and path.stem not in names:
             continue
         notebook, ours = executed(path, profile)
+        ours = None if f"{profile}/{path.stem}" in PASSED_OVER else ours
         if ours is not None:
             for onednn, xla in OLDER if profile == "smoke" else []:
                 older = {"ONEDNN_MAX_CPU_ISA": onednn, "XLA_FLAGS": f"--xla_cpu_max_isa={xla}"}
@@ -77,7 +80,7 @@ def keep_what_is_printed(notebook, name: str, stored: pd.DataFrame | None) -> No
         checked = "nbval-check-output" in cell.metadata.get("tags", [])
         streams = [output for output in cell.outputs if output.output_type == "stream"]
         cell.outputs = streams if checked else []
-        if any("numbers as expected" in output.text for output in streams):
+        if stored is not None and any("numbers as expected" in s.text for s in streams):
             text = expected.compare(name, stored) + "\n"  # with what is stored now
             cell.outputs = [new_output("stream", name="stdout", text=text)]
     notebook.metadata = DOCUMENT

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from fmnist_keras.settings import ROOT, usable_cores
+from fmnist_keras.settings import ROOT
 from scripts.report import render
 
 OURS = {"MAKEFLAGS", "MAKELEVEL", "PROFILE", "STORAGE", "REUSE", "SCHEDULER", "JOBS", "PORT",
@@ -418,18 +418,3 @@ def test_lint_reads_the_projects_code_alone(tmp_path):
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
     (tmp_path / "notebooks" / "Untitled.ipynb").rename(tmp_path / "notebooks" / "03_bad.ipynb")
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 1
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [({"cpu.max": "100000 100000"}, 1), ({"cpu.max": "max 100000"}, 8),
-     ({"cpu.max": "50000 100000"}, 1),
-     ({"cpu/cpu.cfs_quota_us": "350000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-     ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8), ({}, 8)],
-)  # fmt: skip
-def test_a_containers_quota_counts_before_the_processors(tmp_path, monkeypatch, files, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    assert usable_cores(tmp_path) == cores
