@@ -187,3 +187,4 @@ def test_it_shows_whatever_an_author_writes_and_names_the_cell_of_what_is_amiss(
     assert not (html / "20_wild-Copy1.html").exists()
     assert "21 · no heading" in (html / "index.html").read_text()
     assert '<img alt="p" src="data:image/png' in (html / "20_wild.html").read_text()
+    assert 'class="err"' not in (html / "20_wild.html").read_text(), "magics are code"
