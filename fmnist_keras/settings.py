@@ -44,7 +44,7 @@ def results_folder() -> Path:
 
 def option(name: str) -> Any:
     """One of FMNIST_OPTIONS, the JSON object that make passes on, or None: ``report``
-    ("profile/chapter", while a report is made), ``numbers`` (a file that stores the notebook's
+    ("profile/…/chapter", while a report is made), ``numbers`` (a file that stores the notebook's
     numbers), ``reuse``, ``storage`` (an Optuna URL) or ``scheduler`` (a Dask address)."""
     return json.loads(os.environ.get("FMNIST_OPTIONS") or "{}").get(name)
 
