@@ -2,8 +2,8 @@
 
     python scripts/site.py paper
 
-The summary is the front page, each other report a chapter; the summary's ledger has a page of its
-own. Cells say in their metadata what a page leaves out and what stands for a figure where it cannot
+The summary is the front page, each other report a chapter; the summary's ledger and what follows it
+have a page of their own. Cells say in their metadata what a page leaves out and what stands for a figure where it cannot
 be seen.
 """
 
@@ -82,9 +82,11 @@ def write_pages(path: Path, sources: Path) -> None:
         cells.insert(0, new_markdown_cell(f"# {path.stem[:2]} · {path.stem[3:].replace('_', ' ')}"))
     pages = {path.stem: cells}
     if path.stem.endswith("_summary"):
-        ledger = [cell for cell in cells if "ledger" in cell.metadata["tags"]]
+        tags = [cell.metadata["tags"] for cell in cells]
+        at = next(place for place, some in enumerate(tags) if "ledger" in some)
+        ledger, front = cells[at:], cells[:at]
         ledger[0].source = ledger[0].source.removeprefix("#")  # a page's title
-        front = [cell for cell in cells if cell not in ledger]
+        front = [cell for cell in front if "injected-parameters" not in cell.metadata["tags"]]
         pages = {"ledger": ledger, "index": [*front, new_markdown_cell(CONTENTS)]}
     for name, part in pages.items():
         metadata = DOCUMENT | {"source_map": [lines.get(cell.id, 0) for cell in part]}
