@@ -60,7 +60,7 @@ def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(show
     assert "So it is." in findings["text/markdown"]
     assert isinstance(effects, Figure)
     assert list(provenance["runs"]) == [4]
-    assert capsys.readouterr().out.startswith("numbers as expected: none are stored")
+    assert capsys.readouterr().out.startswith("not checked: ")
 
 
 def test_the_numbers_are_stored_where_a_file_is_named(shown, monkeypatch, tmp_path):
