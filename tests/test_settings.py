@@ -13,7 +13,8 @@ from fmnist_keras.settings import ROOT, in_checkout, switches, usable_cores
 SAYS = """
 import os
 from fmnist_keras import data, settings
-print(data.search_path()["FMNIST_DATA"], settings.results_folder(), os.environ["FMNIST_RESULTS"])
+places = data.search_path()["FMNIST_DATA"], settings.results_folder(), os.environ["FMNIST_RESULTS"]
+print(*places, sep="\n")
 """
 
 
@@ -29,7 +30,7 @@ def test_a_folder_is_the_same_wherever_one_works(tmp_path, monkeypatch, given):
     folder = {"~": "/home/a/folder", "/": "/folder"}.get(given[0], str(ROOT / given))
     for cwd in (ROOT, ROOT / "notebooks", tmp_path):
         done = python(SAYS, cwd, FMNIST_DATA=given, FMNIST_RESULTS=given)
-        assert done.stdout.split() == [str(Path(folder))] * 3, done.stderr
+        assert done.stdout.splitlines() == [str(Path(folder))] * 3, done.stderr
     assert str(in_checkout(given)) == str(Path(folder))
 
 

@@ -97,8 +97,8 @@ def test_the_front_page_shows_the_tally_of_the_frames(pages):
         assert sorted(said[1:]) == sorted(counts)
 
 
-def test_the_front_page_says_how_each_chapters_runs_came_to_be(pages):
-    page = pages["index.html"]
+def test_the_ledgers_page_says_how_each_chapters_runs_came_to_be(pages):
+    page = pages["ledger.html"]
     assert "The versions of all runs: python 3" in page.get_text()
     rows = [row.get_text(" ") for row in page.select(".tag_provenance tbody tr")]
     for path in CHAPTERS:
