@@ -13,8 +13,9 @@ from fmnist_keras.settings import ROOT, in_checkout, switches, usable_cores
 SAYS = """
 import os
 from fmnist_keras import data, settings
-places = data.search_path()["FMNIST_DATA"], settings.results_folder(), os.environ["FMNIST_RESULTS"]
-print(*places, sep="\n")
+print(data.search_path()["FMNIST_DATA"])
+print(settings.results_folder())
+print(os.environ["FMNIST_RESULTS"])
 """
 
 
