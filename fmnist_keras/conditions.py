@@ -13,7 +13,7 @@ import numpy as np
 from . import fingerprint
 from .errors import RecipeError
 from .identity import identity, name_of
-from .pinned import graphs_released, pinned
+from .pinned import pinned
 from .recipe import Recipe
 from .settings import results_folder
 
@@ -94,7 +94,7 @@ def _train(
     from . import training  # TensorFlow loads when something trains, not before
 
     records = []
-    with pinned(), graphs_released():
+    with pinned():
         for run, seed in zip(training.train(recipe, seeds, checkpoint), seeds, strict=True):
             metrics = _with_objective(run.metrics)
             if diagnose:

@@ -79,21 +79,6 @@ def pin() -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def graphs_released() -> Iterator[None]:
-    """TensorFlow registers each custom gradient that it traces, and with it keeps its whole graph,
-    18 MB for a small network, for good. Those that are traced in this context go at its end."""
-    from tensorflow.python.framework import ops
-
-    registry = ops.gradient_registry._registry
-    before = set(registry)
-    try:
-        yield
-    finally:
-        for name in registry.keys() - before:
-            del registry[name]
-
-
-@contextlib.contextmanager
 def pinned() -> Iterator[None]:
     """What trains in this context does so with the settings of :func:`pin`."""
     restore = pin()

@@ -1,12 +1,10 @@
 """No setting of Keras or TensorFlow, wherever it was made, decides a run's numbers."""
 
-import gc
 import json
 from contextlib import contextmanager
 
 import pytest
 from tensorflow.python.framework import config as internal
-from tensorflow.python.framework.func_graph import FuncGraph
 
 from fmnist_keras import data, fingerprint
 from fmnist_keras.backend import keras, tf
@@ -122,7 +120,6 @@ def test_a_switch_makes_other_runs(monkeypatch):
 
 TRAIN = """
 {first}
-import gc
 import json
 from fmnist_keras.recipe import Recipe
 from fmnist_keras.runs import run
@@ -162,15 +159,3 @@ def test_what_surrounds_a_process_decides_no_number(tmp_path):
         "import tensorflow as tf; tf.ones(1)", TF_NUM_INTRAOP_THREADS=""
     ).splitlines()
     assert "TensorFlow began to compute before fmnist_keras was imported" in line
-
-
-@pytest.mark.slow
-def test_memory_holds_the_graphs_of_a_few_recipes_however_many_were_trained(results_folder, small):
-    def graphs(widths):
-        for width in widths:
-            run(small.replace(units=(width,), batch_norm="after", epochs=1), [0, 1])
-        gc.collect()
-        return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
-
-    several = graphs(range(2, 12))  # more than are kept for another use
-    assert graphs(range(12, 18)) <= several
