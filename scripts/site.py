@@ -3,8 +3,8 @@
     python scripts/site.py paper
 
 The summary is the front page, each other report a chapter; the summary's ledger and what follows it
-have a page of their own. Cells say in their metadata what a page leaves out and what
-stands for a figure where it cannot be seen.
+have a page of their own. Cells say in their metadata what a page leaves out and what stands
+for a figure where it cannot be seen.
 """
 
 import contextlib

@@ -185,6 +185,20 @@ def test_outcomes_of_comparisons(monkeypatch, comparison, outcome):
     assert row["outcome"] == outcome
 
 
+@pytest.mark.parametrize(
+    ("comparison", "reason"),
+    [("of: low, above: high", "on the other side"),
+     ("of: like, above: low", "too small to matter"),
+     ("of: high, above: low, by: 0.06", "on the other side of the limit"),
+     ("of: high, equal: low", "they differ"),
+     ("of: high, above: low", "")],
+)  # fmt: skip
+def test_a_claim_that_fails_says_why(monkeypatch, comparison, reason):
+    frames = results(low=LOW, like=LIKE_LOW, high=HIGH)
+    (row,) = decide(monkeypatch, frames, f"{{measure: test_accuracy, {comparison}}}")
+    assert row["reason"] == reason
+
+
 def test_effects_are_paired_and_in_points(monkeypatch):
     (row,) = decide(monkeypatch, results(low=LOW, high=HIGH), ABOVE)
     differences = np.subtract(HIGH, LOW)
@@ -218,9 +232,8 @@ def test_all_must_hold_each_at_the_level_and_one_fails_only_after_holm(monkeypat
     assert row["reason"] == "borderline: one of so many comparisons may fail by chance"
     both = f"[{ABOVE.replace('high', 'like')}, {{measure: test_accuracy, of: low, above: high}}]"
     (row,) = decide(monkeypatch, frames, both)
-    assert (
-        row["decisive"] == "test accuracy: like against low"
-    )  # the clearer one of those that fail
+    # The clearer one of those that fail decides.
+    assert row["decisive"] == "test accuracy: like against low"
 
 
 def test_a_difference_within_the_margin_does_not_hold_where_holm_keeps_it_from_failing(monkeypatch):

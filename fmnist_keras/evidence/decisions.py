@@ -26,7 +26,7 @@ def decide(results: Any, notebook: str, *sources: str) -> pd.DataFrame:
 
     A comparison is a paired t-test at .05, or two one-sided ones for "no difference"; what follows
     from them: claims/README.md. ``effect``: mean difference with its 95 % interval, in the
-    comparison that decides; ``reason``: why the claim is open.
+    comparison that decides; ``reason``: why the claim is open or fails.
     """
     rows = []
     for claim in claims()[notebook].values():
@@ -69,7 +69,7 @@ def _decided(claim: Claim, compare: Comparisons, results: Any, note: str = "") -
         "id": claim.id, "source": claim.source, "kind": claim.kind, "where": claim.where,
         "claim": claim.says, **row, "outcome": outcome, "rests on": "; ".join(rests_on),
         "readings": len(found), "answer": claim.answer,
-        "reason": row["reason"] if outcome == OPEN else "",
+        "reason": row["reason"] if outcome in (OPEN, NOT_REPRODUCED) else "",
     }  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def _compare(comparisons: list[Comparison], results: Any) -> dict[str, Any]:
         "p": float(against.min() if fails else chosen.p), "held": sum(holds),
         "comparisons": len(holds), "decisive": chosen.label, "measure": chosen.measure,
         "kind of test": chosen.kind, "differences": chosen.differences.tolist(),
-        "reason": chosen.why_open,
+        "reason": chosen.why_not if fails else chosen.why_open,
     }  # fmt: skip
 
 
@@ -151,6 +151,15 @@ class Contrast:
             edge = np.copysign(self.margin, np.mean(self.differences - self.by))
             return p_value(self.differences, self.by + edge)
         return min(self._p_none, self.p if self._against else 1.0)
+
+    @property
+    def why_not(self) -> str:
+        """What speaks against it."""
+        if self.kind == "equal":
+            return "they differ"
+        if self._p_none < 0.05:
+            return "too small to matter"
+        return "on the other side" + (" of the limit" if self.by else "")
 
     @property
     def why_open(self) -> str:
