@@ -3,6 +3,7 @@
 Tables stand in an executed notebook as data too; ``collect`` reads them for the summary.
 """
 
+import html
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,13 @@ from .settings import ROOT, option
 
 pd.options.display.max_colwidth = None  # versions and sentences are shown to their end
 FOLDED = 12  # a longer table of readings opens with a click
+BRIEF = {
+    "numbers": ["condition", "quantity", "published", "measured", "outcome"],
+    "readings": ["quantity", "assumed", "published", "measured", "fits"],
+    "claims": ["claim", "effect", "outcome"],
+    "facts": ["condition", "published", "ours", "outcome"],
+}
+"""What a page shows of a row at once."""
 MIME = "application/vnd.fmnist-keras.table+json"
 
 _chapter = ""
@@ -83,18 +91,33 @@ def end(
 
 
 def show(table: pd.DataFrame) -> None:
-    """Display a table of numbers, readings, claims or facts; all its columns stay in the notebook
-    as data for :func:`collect`."""
+    """Display a table of numbers, readings, claims or facts: of each row what a phone can hold, the
+    rest after a click on its id. All columns stay in the notebook as data for :func:`collect`."""
     shown = table[table.attrs["shown"]]
+    first = (brief := BRIEF[table.attrs["rows"]])[0]
+    rest = [name for name in shown if name not in (*brief, "reason")]
+    page = shown[brief].astype(str).map(html.escape)
+    if "reason" in shown:
+        page["outcome"] += [f": {html.escape(why)}" if why else "" for why in shown["reason"]]
+    page[first] += [_rest(row) for row in shown[rest].to_dict("records")]
+    page = page.to_html(index=False, escape=False)
     many = table.attrs["rows"] == "readings" and len(table) > FOLDED
-    page = _folded(f"{len(table)} readings", shown) if many else shown.to_html(index=False)
+    page = f"<details><summary>{len(table)} readings</summary>{page}</details>" if many else page
     _display({"text/html": page, "text/plain": shown.to_string(index=False)}, table)
+
+
+def _rest(row: Mapping[str, Any]) -> str:
+    """What opens below a row's first cell."""
+    lines = [f"{name}: {value}" for name, value in row.items() if name != "id" and value != ""]
+    lines = "<br>".join(map(html.escape, lines))
+    return f"<details><summary>{row['id']}</summary>{lines}</details>"
 
 
 def folded(title: str, table: pd.DataFrame) -> None:
     """Display a long table that opens once its title is clicked."""
     text = f"{title}\n{table.to_string(index=False)}"
-    display({"text/html": _folded(title, table), "text/plain": text}, raw=True)
+    page = f"<details><summary>{title}</summary>{table.to_html(index=False)}</details>"
+    display({"text/html": page, "text/plain": text}, raw=True)
 
 
 def tables(notebook: Path) -> list[dict]:
@@ -118,10 +141,6 @@ def collect(profile: str, rows: str) -> pd.DataFrame:
 def _display(pages: dict[str, str], table: pd.DataFrame) -> None:
     data = json.loads(table.to_json(orient="records"))  # NaN and infinity become null
     display({**pages, MIME: [{"rows": table.attrs["rows"], **row} for row in data]}, raw=True)
-
-
-def _folded(title: str, table: pd.DataFrame) -> str:
-    return f"<details><summary>{title}</summary>{table.to_html(index=False)}</details>"
 
 
 def _show_answer(text: str, update: bool = False) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 
 from fmnist_keras import chapter, expected
@@ -61,6 +62,23 @@ def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(show
     assert isinstance(effects, Figure)
     assert list(provenance["runs"]) == [4]
     assert capsys.readouterr().out.startswith("not checked: ")
+
+
+def test_a_row_shows_what_a_phone_can_hold_and_opens_the_rest(shown):
+    row = {**CLAIM, "claim": "A < B.", "outcome": "open", "reason": "one seed", "rests on": "A & B"}
+    table = pd.DataFrame([row])
+    table.attrs |= {"rows": "claims", "shown": [*row]}
+    chapter.show(table)
+    what, _ = shown[-1]
+    page = BeautifulSoup(what["text/html"], "html.parser")
+    assert [cell.text for cell in page.select("th")] == ["claim", "effect", "outcome"]
+    claim, effect, outcome = page.select("td")
+    assert (claim.contents[0], effect.text, outcome.text) == (
+        "A < B.", "+9.7 points", "open: one seed",
+    )  # fmt: skip
+    assert claim.select_one("details summary").text == "K-C99"
+    assert "rests on: A & B" in claim.select_one("details").text
+    assert json.loads(json.dumps(what[chapter.MIME])) == [{"rows": "claims", **row}]
 
 
 def test_the_numbers_are_stored_where_a_file_is_named(shown, monkeypatch, tmp_path):
