@@ -65,7 +65,13 @@ def test_the_end_shows_findings_effects_and_provenance_and_prints_the_check(show
 
 
 def test_a_row_shows_what_a_phone_can_hold_and_opens_the_rest(shown):
-    row = {**CLAIM, "claim": "A < B.", "outcome": "open", "reason": "one seed", "rests on": "A & B"}
+    row = {
+        **CLAIM,
+        "claim": "A <i> B.",
+        "outcome": "open",
+        "reason": "one seed",
+        "rests on": "A <b>",
+    }
     table = pd.DataFrame([row])
     table.attrs |= {"rows": "claims", "shown": [*row]}
     chapter.show(table)
@@ -74,10 +80,10 @@ def test_a_row_shows_what_a_phone_can_hold_and_opens_the_rest(shown):
     assert [cell.text for cell in page.select("th")] == ["claim", "effect", "outcome"]
     claim, effect, outcome = page.select("td")
     assert (claim.contents[0], effect.text, outcome.text) == (
-        "A < B.", "+9.7 points", "open: one seed",
+        "A <i> B.", "+9.7 points", "open: one seed",
     )  # fmt: skip
     assert claim.select_one("details summary").text == "K-C99"
-    assert "rests on: A & B" in claim.select_one("details").text
+    assert "rests on: A <b>" in claim.select_one("details").text
     assert json.loads(json.dumps(what[chapter.MIME])) == [{"rows": "claims", **row}]
 
 
